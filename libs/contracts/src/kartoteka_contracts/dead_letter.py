@@ -1,0 +1,66 @@
+"""A dead letter: the raw value of work that failed for good, and why, in its headers."""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+__all__ = ["DeadLetter"]
+
+_PREFIX: Final = "x-"
+_MAX_MESSAGE_BYTES: Final = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """Why a record was given up, and where it came from."""
+
+    reason: str
+    """An error code."""
+    message: str
+    stage: str
+    """The stage that failed; ``decoding`` where the record could not be read."""
+    attempts: int
+    """Tries made, the first included."""
+    first_failed_at_ms: int
+    origin_topic: str
+    origin_partition: int
+    origin_offset: int
+    task_id: str = ""
+    """Empty where the record could not be read."""
+
+    def to_headers(self) -> list[tuple[str, bytes]]:
+        """Return the headers; the message is cut to 1 KiB."""
+        values = {
+            "reason": self.reason,
+            "message": self.message,
+            "stage": self.stage,
+            "attempts": str(self.attempts),
+            "first-failed-at": str(self.first_failed_at_ms),
+            "original-topic": self.origin_topic,
+            "original-partition": str(self.origin_partition),
+            "original-offset": str(self.origin_offset),
+            "task-id": self.task_id,
+        }
+        return [
+            (_PREFIX + name, value.encode()[:_MAX_MESSAGE_BYTES]) for name, value in values.items()
+        ]
+
+    @classmethod
+    def from_headers(cls, headers: list[tuple[str, bytes]]) -> Self:
+        """Read the headers that :meth:`to_headers` wrote.
+
+        Raises:
+            KeyError: a header is missing.
+            ValueError: a number is none.
+        """
+        found = {name: value.decode("utf-8", "replace") for name, value in headers}
+        return cls(
+            reason=found["x-reason"],
+            message=found["x-message"],
+            stage=found["x-stage"],
+            attempts=int(found["x-attempts"]),
+            first_failed_at_ms=int(found["x-first-failed-at"]),
+            origin_topic=found["x-original-topic"],
+            origin_partition=int(found["x-original-partition"]),
+            origin_offset=int(found["x-original-offset"]),
+            task_id=found["x-task-id"],
+        )

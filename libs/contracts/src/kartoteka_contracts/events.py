@@ -1,0 +1,211 @@
+"""Events: the values of Kafka records, one model for each type and version.
+
+A change is compatible or it is a new ``schema_version``: add optional fields only. Readers ignore
+fields that they do not know.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from kartoteka_contracts.ids import (
+    MAX_EXACT_INTEGER,
+    CabinetId,
+    DocumentId,
+    Epoch,
+    TaskId,
+    Version,
+)
+from kartoteka_contracts.tasks import Stage, TaskKind, TaskStatus
+
+__all__ = [
+    "CabinetSeen",
+    "DocumentRecord",
+    "DocumentSubmitted",
+    "Event",
+    "IndexResult",
+    "TaskError",
+    "TaskProgressed",
+    "TaskStatusChanged",
+]
+
+_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+
+_Cabinet = Annotated[CabinetId, Field(gt=0, le=MAX_EXACT_INTEGER, description="The tenant.")]
+_Document = Annotated[DocumentId, Field(pattern=_UUID, description="uuid5 of cabinet and name.")]
+_Task = Annotated[TaskId, Field(pattern=_UUID, description="The task that this work belongs to.")]
+_Version = Annotated[
+    Version, Field(gt=0, le=MAX_EXACT_INTEGER, description="Microseconds; the newest wins.")
+]
+_Epoch = Annotated[
+    Epoch, Field(ge=0, le=MAX_EXACT_INTEGER, description="0, or microseconds of a reindex.")
+]
+_Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+Metadata = dict[str, Any]
+"""What the caller said of the document: a JSON object of at most 64 KiB."""
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", use_attribute_docstrings=True, ser_json_inf_nan="null"
+    )
+
+
+class Event(_Wire):
+    """What every event has."""
+
+    type: str
+    schema_version: int
+
+    key_fields: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def key(self) -> str:
+        """The Kafka key: equal keys are delivered in order, to one worker."""
+        return "/".join(str(getattr(self, field)) for field in self.key_fields)
+
+
+class DocumentRecord(_Wire):
+    """What was asked of a document: the JSON object kept for good in object storage.
+
+    The newest record of a document is its desired state.
+    """
+
+    schema_version: Literal[1] = 1
+    task_id: _Task
+    kind: TaskKind
+    cabinet_id: _Cabinet
+    document_id: _Document
+    external_id: _Name
+    """The caller's name of the document, in Unicode NFC."""
+    version: _Version
+    filename: _Name
+    """The name of the uploaded file, as sent."""
+    media_type: str
+    """Sniffed from the content; ``application/octet-stream`` when it is none that is known."""
+    sha256: _Sha256
+    size: Annotated[int, Field(ge=0)]
+    """Bytes."""
+    body_key: str
+    """Where the body lies in object storage."""
+    metadata: Metadata = Field(default_factory=dict)
+    accepted_at: AwareDatetime
+    replaces: _Version | None = None
+    """The version that this one follows, if there was one."""
+
+
+class DocumentSubmitted(Event):
+    """Work to do: index this version of a document. On the job topics."""
+
+    key_fields: ClassVar[tuple[str, ...]] = ("cabinet_id", "document_id")
+
+    type: Literal["document_submitted"] = "document_submitted"
+    schema_version: Literal[1] = 1
+    task_id: _Task
+    cabinet_id: _Cabinet
+    document_id: _Document
+    external_id: _Name
+    """The caller's name of the document, in Unicode NFC."""
+    version: _Version
+    epoch: _Epoch = Epoch(0)
+    filename: _Name
+    """The name of the uploaded file, as sent."""
+    media_type: str
+    """Sniffed from the content."""
+    sha256: _Sha256
+    size: Annotated[int, Field(ge=0)]
+    """Bytes."""
+    body_key: str
+    """Where the body lies in object storage."""
+    metadata: Metadata = Field(default_factory=dict)
+    accepted_at: AwareDatetime
+    replaces: _Version | None = None
+    """The version that this one follows, if there was one."""
+
+    @classmethod
+    def of(cls, record: DocumentRecord, *, epoch: Epoch | None = None) -> Self:
+        """Return the event that asks for the work of a record; epoch 0 unless it is a reindex."""
+        fields = record.model_dump(exclude={"kind", "schema_version"})
+        return cls(**fields, epoch=Epoch(0) if epoch is None else epoch)
+
+
+class TaskError(_Wire):
+    """Why a task failed or is retried."""
+
+    code: str
+    """Stable; ``docs/errors.md`` lists them all."""
+    message: str
+    """For people, and with what to do next."""
+    retriable: bool
+    """Whether the same work may succeed later without a change to it."""
+
+
+class IndexResult(_Wire):
+    """What indexing a document came to."""
+
+    chunks: Annotated[int, Field(ge=0)] = 0
+    pages: Annotated[int, Field(ge=0)] | None = None
+    """Pages read, where the format has pages."""
+    pages_with_text: Annotated[int, Field(ge=0)] | None = None
+    characters: Annotated[int, Field(ge=0)] = 0
+    """Characters of extracted text."""
+    seconds: dict[str, float] = Field(default_factory=dict)
+    """Wall-clock seconds by stage."""
+
+
+class TaskProgressed(Event):
+    """A running task is at this stage. Not awaited, so some may be missing."""
+
+    key_fields: ClassVar[tuple[str, ...]] = ("task_id",)
+
+    type: Literal["task_progressed"] = "task_progressed"
+    schema_version: Literal[1] = 1
+    task_id: _Task
+    cabinet_id: _Cabinet
+    attempt: Annotated[int, Field(ge=0)] = 0
+    stage: Stage
+    progress: Annotated[float, Field(ge=0, le=1)]
+    """The share of the whole task that is done, 0 to 1."""
+    at: AwareDatetime
+
+
+class TaskStatusChanged(Event):
+    """A task is retried or has ended. Awaited: the broker has it before the work is acknowledged.
+
+    It carries all that a view shows of a task, so that a view can be rebuilt without the job event.
+    """
+
+    key_fields: ClassVar[tuple[str, ...]] = ("task_id",)
+
+    type: Literal["task_status_changed"] = "task_status_changed"
+    schema_version: Literal[1] = 1
+    task_id: _Task
+    kind: TaskKind
+    status: TaskStatus
+    cabinet_id: _Cabinet
+    document_id: _Document | None = None
+    external_id: _Name | None = None
+    version: _Version | None = None
+    epoch: _Epoch = Epoch(0)
+    filename: _Name | None = None
+    attempt: Annotated[int, Field(ge=0)] = 0
+    accepted_at: AwareDatetime
+    at: AwareDatetime
+    next_attempt_at: AwareDatetime | None = None
+    result: IndexResult | None = None
+    error: TaskError | None = None
+
+
+class CabinetSeen(Event):
+    """A cabinet got its first upload. Written before that upload's event."""
+
+    type: Literal["cabinet_seen"] = "cabinet_seen"
+    schema_version: Literal[1] = 1
+    cabinet_id: _Cabinet
+    at: AwareDatetime
+
+    @property
+    def key(self) -> str:
+        """``{cabinet}#seen``: the plain key is for settings."""
+        return f"{self.cabinet_id}#seen"

@@ -1,0 +1,127 @@
+"""What the use cases need from the world, and what the dispatcher needs from the use cases."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedder.domain.job import Job, Lease, RawRecord
+from embedder.domain.parsed import Extraction, TokenIds
+from kartoteka_contracts.errors import EventError
+from kartoteka_contracts.tasks import Stage
+from kartoteka_runtime.producer import Delivered
+
+__all__ = ["Bodies", "Embedder", "EventLog", "Extractor", "JobHandler", "StageReport", "Vectors"]
+
+Vectors = NDArray[np.float32]
+"""Shape (n, dimension), rows of length 1."""
+
+StageReport = Callable[[Stage, float], None]
+"""Takes a stage and the share of the whole task that is done (0 to 1); never blocks or raises."""
+
+
+class Bodies(Protocol):
+    """Where uploaded bodies lie."""
+
+    async def download(self, key: str, to: Path) -> int:
+        """Copy a body into a file and return its bytes.
+
+        Raises:
+            KartotekaError: ``body_missing``.
+            UnavailableError: object storage is away.
+        """
+        ...
+
+
+class Extractor(Protocol):
+    """Reads a body and cuts it into chunks, in a process that can be killed."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of parser, chunker and their options: another one means another text."""
+        ...
+
+    async def extract(
+        self, body: Path, *, media_type: str, filename: str, report: StageReport
+    ) -> Extraction:
+        """Return chunks or a verdict. Cancelling the call kills the process that reads.
+
+        Raises:
+            DocumentError: ``timeout`` or ``parser_crashed``, which may pass at another try.
+        """
+        ...
+
+
+class Embedder(Protocol):
+    """Turns text into vectors."""
+
+    @property
+    def name(self) -> str:
+        """The model's name: it names the collection."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        ...
+
+    async def embed_passages(self, passages: Sequence[TokenIds]) -> Vectors:
+        """Return one row a passage, in order. Batched with other callers' passages."""
+        ...
+
+    async def embed_queries(self, queries: Sequence[str]) -> Vectors:
+        """Return one row a query; waits for at most one sub-batch of passages."""
+        ...
+
+
+class EventLog(Protocol):
+    """Kafka, as far as a use case knows it."""
+
+    async def send(
+        self,
+        topic: str,
+        *,
+        key: str,
+        value: bytes,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> Delivered:
+        """Return once the broker has it.
+
+        Raises:
+            UnavailableError: no acknowledgement; it may still arrive.
+        """
+        ...
+
+    def post(
+        self,
+        topic: str,
+        *,
+        key: str,
+        value: bytes,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
+        """Send without waiting; dropped when the broker is away."""
+        ...
+
+
+class JobHandler(Protocol):
+    """What the dispatcher calls.
+
+    Each call returns only when its outcome is durable elsewhere (a
+    status, a retry or a dead letter that the broker has), so that the record may be acknowledged.
+    Cancelling any of them at any await loses nothing: the record is delivered again.
+    """
+
+    async def handle(self, job: Job, lease: Lease) -> None:
+        """Do the work to its end, or hand it to the retry topic or the dead letters."""
+        ...
+
+    async def supersede(self, job: Job) -> None:
+        """End a job whose document has newer work."""
+        ...
+
+    async def reject(self, record: RawRecord, error: EventError) -> None:
+        """Put a record that cannot be read to the dead letters, raw."""
+        ...

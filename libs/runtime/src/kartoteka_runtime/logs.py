@@ -1,0 +1,91 @@
+"""Structured logs: an event is a constant, its data are fields.
+
+Fields hold ids, counts and codes; never document text, never a secret.
+"""
+
+import logging
+import sys
+from typing import Any, ClassVar, Final, Literal, TextIO, cast
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+from kartoteka_runtime.env import Fragment
+
+__all__ = ["LogSettings", "configure", "get_logger"]
+
+
+class LogSettings(Fragment):
+    """How the process logs."""
+
+    prefix: ClassVar[str] = "LOG_"
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe level that is written: debug, info, warning or error."""
+    format: Literal["json", "console"] = "json"
+    """json, one object a line, for collectors; console for people."""
+
+
+_QUIET: Final = ("aiokafka", "httpx", "httpcore", "faust", "mode", "asyncio")
+"""Libraries whose info lines would drown ours: shown from warning on, unless debugging."""
+
+
+def configure(settings: LogSettings, *, service: str, stream: TextIO | None = None) -> None:
+    """Route structlog and the standard library's loggers to one stream, stdout by default.
+
+    Idempotent; called once by the composition root.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _service(service),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream if stream is not None else sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_renderers(settings),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    root.setLevel(level)
+    for name in _QUIET:
+        quiet = level if level == logging.DEBUG else max(level, logging.WARNING)
+        logging.getLogger(name).setLevel(quiet)
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """Return the logger of a module; safe at import, it connects to nothing."""
+    return cast("structlog.stdlib.BoundLogger", structlog.stdlib.get_logger(name))
+
+
+def _renderers(settings: LogSettings) -> list[Processor]:
+    if settings.format == "console":
+        return [structlog.dev.ConsoleRenderer(colors=False)]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+def _service(name: str) -> Processor:
+    def add(_logger: Any, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("service", name)
+        return event
+
+    return add

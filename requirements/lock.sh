@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Locks every dependency with the hashes of all its builds, without registry addresses.
+#   dev.txt            everything at once, but torch and what its vendors ship: one resolution
+#   torch-*.txt        torch alone: its CPU build, or the plain index's build with its vendors' libraries
+#   the others         parts of dev.txt
+# All are installed with --no-deps --require-hashes: each lock is complete.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+uv=${UV:-.venv/bin/uv}
+
+compile() {
+    "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+        --no-header --no-annotate "$@"
+}
+ours=(kartoteka-contracts kartoteka-runtime kartoteka-index kartoteka-testkit
+    kartoteka-ingest-api kartoteka-embedder kartoteka-local)
+without_ours=("${ours[@]/#/--no-emit-package=}")
+
+compile services/embedder/pyproject.toml --extra model --upgrade-package torch -o /tmp/torch-probe.$$
+vendors=$(grep -oE '^(nvidia|cuda|triton)[a-z0-9-]*' /tmp/torch-probe.$$ | sort -u)
+rm -f /tmp/torch-probe.$$
+without_torch=(--no-emit-package=torch)
+for name in $vendors; do without_torch+=("--no-emit-package=$name"); done
+
+projects=(libs/*/pyproject.toml services/*/pyproject.toml local/pyproject.toml)
+compile "${projects[@]}" requirements/dev.in requirements/setup.in \
+    --extra model --extra quickstart \
+    "${without_ours[@]}" "${without_torch[@]}" -o requirements/dev.txt
+
+part() {  # part NAME SOURCE...
+    local name=$1
+    shift
+    compile "$@" -c requirements/dev.txt "${without_ours[@]}" "${without_torch[@]}" \
+        -o "requirements/$name.txt"
+}
+part ingest-api services/ingest-api/pyproject.toml
+part embedder services/embedder/pyproject.toml
+part model services/embedder/pyproject.toml --extra model
+part local local/pyproject.toml services/ingest-api/pyproject.toml \
+    services/embedder/pyproject.toml requirements/setup.in --extra model --extra quickstart
+part bench requirements/bench.in
+compile requirements/uv.in -o requirements/uv.txt
+
+# The CPU build stands on an index of its own; its hash joins those of the plain index's builds.
+printf 'torch==2.13.0\n' | compile - -c requirements/dev.txt -o requirements/torch-default.txt
+only_torch=$(grep -oE '^[a-z0-9._-]+==' requirements/torch-default.txt | tr -d '=' |
+    grep -vE '^(torch|nvidia.*|cuda.*|triton)$' || true)
+excluded=()
+for name in $only_torch; do excluded+=("--no-emit-package=$name"); done
+printf 'torch==2.13.0\n' | compile - -c requirements/dev.txt "${excluded[@]}" \
+    -o requirements/torch-default.txt
+printf 'torch==2.13.0\n' | compile - -c requirements/dev.txt "${excluded[@]}" \
+    "${without_torch[@]:1}" -o requirements/torch-cpu.txt
+printf '%s \\\n    --hash=sha256:%s\n' \
+    "$(sed -e '$!b' -e 's/ *\\*$//' requirements/torch-cpu.txt)" \
+    "${TORCH_CPU_SHA256:?the sha256 of torch 2.13.0+cpu for CPython 3.11 on Linux x86-64}" \
+    >requirements/torch-cpu.txt.new
+mv requirements/torch-cpu.txt.new requirements/torch-cpu.txt

@@ -138,6 +138,12 @@ _SPECS: Final = (
         "Two files of one batch have the same name",
         "Rename one, or send them in two requests.",
     ),
+    _request(
+        "index_mismatch",
+        500,
+        "The index belongs to another embedding model",
+        "Configure the model that it was made with, or another QDRANT_COLLECTION.",
+    ),
     _request("internal", 500, "Something is wrong on our side", "Report the request id."),
     # Dependencies that are away: requests answer 503 with Retry-After, tasks are retried.
     _unavailable(

@@ -1,0 +1,36 @@
+"""Kartoteka's index in Qdrant: the only package that speaks to it."""
+
+from kartoteka_index.client import QdrantSettings
+from kartoteka_index.index import Index
+from kartoteka_index.manifest import (
+    KEEP,
+    Decision,
+    Fault,
+    Keep,
+    Manifest,
+    ManifestPage,
+    Outcome,
+    Published,
+)
+from kartoteka_index.model import IndexMismatchError, ModelIdentity
+from kartoteka_index.points import ChunkPoint
+from kartoteka_index.search import Hit, Scalar, SearchQuery
+
+__all__ = [
+    "KEEP",
+    "ChunkPoint",
+    "Decision",
+    "Fault",
+    "Hit",
+    "Index",
+    "IndexMismatchError",
+    "Keep",
+    "Manifest",
+    "ManifestPage",
+    "ModelIdentity",
+    "Outcome",
+    "Published",
+    "QdrantSettings",
+    "Scalar",
+    "SearchQuery",
+]

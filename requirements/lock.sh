@@ -41,18 +41,13 @@ part local local/pyproject.toml services/ingest-api/pyproject.toml \
 part bench requirements/bench.in
 compile requirements/uv.in -o requirements/uv.txt
 
-# The CPU build stands on an index of its own; its hash joins those of the plain index's builds.
+# The plain index's torch with its vendors' libraries, and the CPU build, which stands on an index
+# of its own: only its build for Linux x86-64 is locked; elsewhere set-up takes the plain index's.
 printf 'torch==2.13.0\n' | compile - -c requirements/dev.txt -o requirements/torch-default.txt
-only_torch=$(grep -oE '^[a-z0-9._-]+==' requirements/torch-default.txt | tr -d '=' |
-    grep -vE '^(torch|nvidia.*|cuda.*|triton)$' || true)
 excluded=()
-for name in $only_torch; do excluded+=("--no-emit-package=$name"); done
+for name in $(grep -oE '^[a-z0-9._-]+==' requirements/torch-default.txt | tr -d '=' |
+    grep -vE '^(torch|nvidia.*|cuda.*|triton)$' || true); do
+    excluded+=("--no-emit-package=$name")
+done
 printf 'torch==2.13.0\n' | compile - -c requirements/dev.txt "${excluded[@]}" \
     -o requirements/torch-default.txt
-printf 'torch==2.13.0\n' | compile - -c requirements/dev.txt "${excluded[@]}" \
-    "${without_torch[@]:1}" -o requirements/torch-cpu.txt
-printf '%s \\\n    --hash=sha256:%s\n' \
-    "$(sed -e '$!b' -e 's/ *\\*$//' requirements/torch-cpu.txt)" \
-    "${TORCH_CPU_SHA256:?the sha256 of torch 2.13.0+cpu for CPython 3.11 on Linux x86-64}" \
-    >requirements/torch-cpu.txt.new
-mv requirements/torch-cpu.txt.new requirements/torch-cpu.txt

@@ -1,0 +1,95 @@
+"""A task as a view shows it, and the rule by which records about it become one state.
+
+Records come from several topics, so they arrive in any order and any number of times. The rule
+makes the outcome independent of both: the highest record wins, and an end is final.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from kartoteka_contracts.events import IndexResult, TaskError
+from kartoteka_contracts.ids import CabinetId, DocumentId, Epoch, TaskId, Version
+from kartoteka_contracts.tasks import Stage, TaskKind, TaskStatus, rank
+
+__all__ = ["Order", "Task", "is_lower", "merged"]
+
+Order = tuple[int, float, int, float]
+"""The place of a record among all that can be said of one task."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What is known of a task; also one record's say about it, where the rest is None."""
+
+    task_id: TaskId
+    cabinet_id: CabinetId
+    status: TaskStatus
+    updated_at: datetime
+    """When it came into this state."""
+    stage: Stage | None = None
+    progress: float = 0.0
+    """The share of the task that is done, 0 to 1; an ended task is done."""
+    attempt: int = 0
+    next_attempt_at: datetime | None = None
+    result: IndexResult | None = None
+    error: TaskError | None = None
+
+    kind: TaskKind | None = None
+    """None while only progress was seen, which does not say it; the fields below likewise."""
+    document_id: DocumentId | None = None
+    external_id: str | None = None
+    version: Version | None = None
+    epoch: Epoch = Epoch(0)
+    filename: str | None = None
+    accepted_at: datetime | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether a record that says what the task is was seen, not progress alone."""
+        return self.kind is not None
+
+    @property
+    def order(self) -> Order:
+        """The place of this state: by (attempt, rank), then progress.
+
+        Every end stands above everything else, whatever its attempt, or a late record of an older
+        attempt would keep a task open for ever. Among ends the earliest is the highest.
+        """
+        if self.status.is_end:
+            return (1, -self.updated_at.timestamp(), 0, 0.0)
+        return (0, float(self.attempt), rank(self.status, self.stage), self.progress)
+
+
+def merged(stored: Task | None, seen: Task) -> Task:
+    """Return the state after a record.
+
+    The facts (document, names, times of acceptance) are filled in from either, since they never
+    change; the state moves only upwards, and from an end not at all. A record that names another
+    cabinet is not about this task and changes nothing.
+    """
+    if stored is None:
+        return seen
+    if stored.cabinet_id != seen.cabinet_id:
+        return stored
+    rises = not stored.status.is_end and seen.order > stored.order
+    state, other = (seen, stored) if rises else (stored, seen)
+    return replace(
+        state,
+        kind=state.kind or other.kind,
+        document_id=state.document_id or other.document_id,
+        external_id=state.external_id or other.external_id,
+        version=state.version or other.version,
+        epoch=state.epoch or other.epoch,
+        filename=state.filename or other.filename,
+        accepted_at=state.accepted_at or other.accepted_at,
+    )
+
+
+def is_lower(seen: Task, stored: Task) -> bool:
+    """Whether a record stands below the stored state.
+
+    Compaction keeps a key's last record, not its highest: where a lower one came last, the stored
+    one must be written again. Of two ends only the earlier is ever written again, so that views
+    which met them in different orders do not answer each other for ever.
+    """
+    return stored.cabinet_id == seen.cabinet_id and seen.order < stored.order

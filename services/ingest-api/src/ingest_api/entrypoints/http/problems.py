@@ -1,0 +1,151 @@
+"""Errors as RFC 9457 problem documents: one table from code to answer, that of the contracts."""
+
+import math
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+
+from kartoteka_contracts.errors import ERRORS, ErrorSpec, KartotekaError, UnavailableError
+
+__all__ = ["MEDIA_TYPE", "Problem", "install", "problem_response", "responses"]
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+_COMMON: Final = ("internal", "overloaded")
+_BY_STATUS: Final = {
+    HTTPStatus.UNAUTHORIZED: "unauthenticated",
+    HTTPStatus.FORBIDDEN: "forbidden",
+    HTTPStatus.NOT_FOUND: "not_found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
+}
+_SHOWN_ERRORS: Final = 3
+_EXAMPLE_INSTANCE: Final = "urn:kartoteka:request:0198f2c4b7a94d0e8f5c2a1b3d4e5f60"
+
+
+class Problem(BaseModel):
+    """What went wrong, for programs (``code``) and for people (the rest)."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    type: str
+    """``urn:kartoteka:problem:`` and the code."""
+    title: str
+    """The code in one line; the same for every occurrence."""
+    status: int
+    """The HTTP status."""
+    detail: str
+    """What happened this time, and what to do next."""
+    code: str
+    """Stable; ``docs/errors.md`` lists them all."""
+    instance: str
+    """``urn:kartoteka:request:`` and the request id, as in the X-Request-ID header."""
+    retriable: bool
+    """Whether the same request may succeed later, unchanged."""
+
+
+def _instance(request_id: str) -> str:
+    return f"urn:kartoteka:request:{request_id}"
+
+
+def _problem(spec: ErrorSpec, message: str, instance: str) -> Problem:
+    detail = message if message != spec.title else f"{spec.title}. {spec.advice}"
+    return Problem(
+        type=f"urn:kartoteka:problem:{spec.code}",
+        title=spec.title,
+        status=_status(spec),
+        detail=detail,
+        code=spec.code,
+        instance=instance,
+        retriable=spec.retriable,
+    )
+
+
+def _status(spec: ErrorSpec) -> int:
+    # A code that only tasks carry can reach a request through a bug alone.
+    return spec.http_status or HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def problem_response(error: KartotekaError, *, request_id: str) -> JSONResponse:
+    """Return the answer to a request that failed with ``error``."""
+    problem = _problem(error.spec, error.message, _instance(request_id))
+    headers: dict[str, str] = {}
+    if isinstance(error, UnavailableError):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="kartoteka"'
+    return JSONResponse(
+        problem.model_dump(), status_code=problem.status, headers=headers, media_type=MEDIA_TYPE
+    )
+
+
+def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """Return a route's ``responses``: what it may answer besides success, with an example each.
+
+    ``internal`` and ``overloaded`` are added, as any route may answer them.
+    """
+    found: dict[int | str, dict[str, Any]] = {}
+    for code in dict.fromkeys((*codes, *_COMMON)):
+        spec = ERRORS[code]
+        answer = found.setdefault(
+            _status(spec),
+            {
+                "model": Problem,
+                "description": "",
+                "content": {MEDIA_TYPE: {"examples": {}}},
+            },
+        )
+        known = f"`{code}`: {spec.title}."
+        answer["description"] = f"{answer['description']} {known}".strip()
+        example = _problem(spec, spec.title, _EXAMPLE_INSTANCE).model_dump()
+        answer["content"][MEDIA_TYPE]["examples"][code] = {"value": example}
+        if spec.retriable:
+            answer["headers"] = {
+                "Retry-After": {
+                    "description": "Seconds after which to try again.",
+                    "schema": {"type": "integer"},
+                }
+            }
+    return found
+
+
+def install(app: FastAPI) -> None:
+    """Make the app answer every error as a problem document."""
+
+    async def on_error(request: Request, error: Exception) -> JSONResponse:
+        return problem_response(_translated(error), request_id=request_id_of(request))
+
+    for kind in (KartotekaError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, on_error)
+
+
+def request_id_of(request: Request) -> str:
+    """Return the id that the request carries through logs and answers."""
+    return str(request.scope.get("request_id", ""))
+
+
+def _translated(error: Exception) -> KartotekaError:
+    match error:
+        case KartotekaError():
+            return error
+        case RequestValidationError():
+            return KartotekaError("invalid_request", _summary(error))
+        case HTTPException(status_code=status) if status in _BY_STATUS:
+            return KartotekaError(_BY_STATUS[HTTPStatus(status)])
+        case HTTPException(status_code=status) if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return KartotekaError("invalid_request", str(error.detail))
+        case _:
+            return KartotekaError("internal")
+
+
+def _summary(error: RequestValidationError) -> str:
+    # Without the input: it may hold document text or a secret.
+    shown = [
+        f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()
+    ]
+    return "; ".join(shown[:_SHOWN_ERRORS])[:1000]

@@ -1,0 +1,88 @@
+"""All settings of the service. The environment is read here and nowhere else."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+from pydantic import Field
+
+from kartoteka_runtime.env import Fragment, read_all
+from kartoteka_runtime.kafka import KafkaSettings
+from kartoteka_runtime.logs import LogSettings
+from kartoteka_runtime.objects import ObjectStoreSettings
+from kartoteka_runtime.producer import ProducerSettings
+
+__all__ = ["ApiSettings", "Settings", "UploadSettings"]
+
+_MIB = 1024 * 1024
+_GIB = 1024 * _MIB
+
+
+class ApiSettings(Fragment):
+    """The HTTP server."""
+
+    prefix: ClassVar[str] = "API_"
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Loopback unless set: TLS and the outside belong to a proxy."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one and logs it."""
+    keys_file: Path
+    """JSON file of the API keys, made by ``python -m ingest_api keys create``. Watched: a change
+    counts within a second; a broken file leaves the last good keys in force."""
+    docs: bool = True
+    """Whether /docs and /openapi.json are served."""
+    json_max_bytes: int = Field(default=64 * 1024, ge=1024)
+    """Bytes of a request body that is no upload; more answers 413."""
+    headers_timeout: float = Field(default=10.0, gt=0)
+    """Seconds for a request's headers to arrive; a slower connection is closed."""
+    receive_timeout: float = Field(default=3600.0, gt=0)
+    """Seconds for a whole request body to arrive; a slower one answers 408."""
+    receive_min_rate: int = Field(default=8 * 1024, ge=1)
+    """Bytes per second that a body must come at on average, else 408."""
+    receive_slack: float = Field(default=20.0, gt=0)
+    """Seconds that a body may lag behind the rate before it is cut off."""
+    shutdown_grace: float = Field(default=0.5, ge=0)
+    """Seconds between turning not ready and closing the port, for load balancers to notice."""
+    shutdown_drain: float = Field(default=30.0, gt=0)
+    """Seconds that requests under way are given at shutdown."""
+
+
+class UploadSettings(Fragment):
+    """What is taken in."""
+
+    prefix: ClassVar[str] = "UPLOAD_"
+
+    max_bytes: int = Field(default=_GIB, ge=1)
+    """Bytes of one file; more answers 413 as soon as it is seen."""
+    max_request_bytes: int = Field(default=4 * _GIB, ge=1)
+    """Bytes of one request with all its files; more answers 413."""
+    max_files: int = Field(default=256, ge=1, le=10_000)
+    """Files in one batch; more answers 413."""
+    max_in_flight: int = Field(default=128, ge=1)
+    """Uploads under way at once; one more answers 503 with Retry-After. Each holds up to 16 MiB."""
+    max_in_flight_bytes: int = Field(default=32 * _GIB, ge=1)
+    """Bytes that the uploads under way have announced together; more answers 503."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that ``ingest_api serve`` reads from the environment."""
+
+    api: ApiSettings
+    upload: UploadSettings
+    kafka: KafkaSettings
+    producer: ProducerSettings
+    objects: ObjectStoreSettings
+    logs: LogSettings
+
+    @classmethod
+    def load(cls, env: Mapping[str, str] | None = None) -> Self:
+        """Read all settings; ``None`` reads the process's environment.
+
+        Raises:
+            SettingsError: naming every wrong variable and what it must be.
+        """
+        return read_all(cls, os.environ if env is None else env)

@@ -1,0 +1,1 @@
+"""The embedded stack: a supervisor of ordinary processes."""

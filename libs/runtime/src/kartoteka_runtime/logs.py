@@ -5,7 +5,7 @@ Fields hold ids, counts and codes; never document text, never a secret.
 
 import logging
 import sys
-from typing import Any, ClassVar, Final, Literal, TextIO, cast
+from typing import Any, ClassVar, Final, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -74,7 +74,7 @@ def configure(settings: LogSettings, *, service: str, stream: TextIO | None = No
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """Return the logger of a module; safe at import, it connects to nothing."""
-    return cast("structlog.stdlib.BoundLogger", structlog.stdlib.get_logger(name))
+    return structlog.stdlib.get_logger(name)
 
 
 def _renderers(settings: LogSettings) -> list[Processor]:

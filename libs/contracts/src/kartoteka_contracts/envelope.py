@@ -10,6 +10,7 @@ _EVENT_ID: Final = "event_id"
 _TRACEPARENT: Final = "traceparent"
 _ATTEMPT: Final = "attempt"
 _NOT_BEFORE: Final = "not_before"
+_FIRST_FAILED_AT: Final = "first_failed_at"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +33,17 @@ class Envelope:
     not_before_ms: int | None = None
     """Milliseconds since the epoch before which a retry must not start."""
 
+    first_failed_at_ms: int | None = None
+    """Milliseconds since the epoch of the first try's failure; kept by every retry."""
+
     def to_headers(self) -> list[tuple[str, bytes]]:
         """Return the headers as Kafka carries them."""
         fields = {
             _EVENT_ID: self.event_id or None,
             _TRACEPARENT: self.traceparent,
             _ATTEMPT: str(self.attempt),
-            _NOT_BEFORE: None if self.not_before_ms is None else str(self.not_before_ms),
+            _NOT_BEFORE: _text(self.not_before_ms),
+            _FIRST_FAILED_AT: _text(self.first_failed_at_ms),
         }
         return [(name, value.encode()) for name, value in fields.items() if value is not None]
 
@@ -54,7 +59,12 @@ class Envelope:
             traceparent=found.get(_TRACEPARENT),
             attempt=_natural(found.get(_ATTEMPT)) or 0,
             not_before_ms=_natural(found.get(_NOT_BEFORE)),
+            first_failed_at_ms=_natural(found.get(_FIRST_FAILED_AT)),
         )
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)
 
 
 def _natural(text: str | None) -> int | None:

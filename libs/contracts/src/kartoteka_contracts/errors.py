@@ -94,6 +94,12 @@ _SPECS: Final = (
         retriable=True,
     ),
     _document(
+        "unexpected",
+        "The worker failed in a way that it does not know",
+        "It is tried again; report it with the task id if it keeps failing.",
+        retriable=True,
+    ),
+    _document(
         "retries_exhausted",
         "Every try failed",
         "See the message for the last failure; upload again once its cause is gone.",

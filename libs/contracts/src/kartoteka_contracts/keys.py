@@ -2,12 +2,17 @@
 
 from kartoteka_contracts.ids import CabinetId, DocumentId, TaskId, Version
 
-__all__ = ["body_key", "record_key", "record_prefix", "record_version"]
+__all__ = ["body_key", "body_prefix", "record_key", "record_prefix", "record_version"]
 
 
 def body_key(cabinet: CabinetId, document: DocumentId, task: TaskId) -> str:
     """Return the key of an uploaded body: written once, by one task."""
-    return f"cabinets/{cabinet}/bodies/{document}/{task}"
+    return f"{body_prefix(cabinet, document)}{task}"
+
+
+def body_prefix(cabinet: CabinetId, document: DocumentId) -> str:
+    """Return the prefix of all bodies of a document, with the closing slash."""
+    return f"cabinets/{cabinet}/bodies/{document}/"
 
 
 def record_prefix(cabinet: CabinetId, document: DocumentId) -> str:

@@ -9,11 +9,24 @@ from numpy.typing import NDArray
 
 from embedder.domain.job import Job, Lease, RawRecord
 from embedder.domain.parsed import Extraction, TokenIds
+from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.errors import EventError
+from kartoteka_contracts.ids import DocumentId, Epoch, Version
 from kartoteka_contracts.tasks import Stage
+from kartoteka_index.manifest import Decision, Manifest
+from kartoteka_index.points import ChunkPoint
 from kartoteka_runtime.producer import Delivered
 
-__all__ = ["Bodies", "Embedder", "EventLog", "Extractor", "JobHandler", "StageReport", "Vectors"]
+__all__ = [
+    "Bodies",
+    "ChunkIndex",
+    "Embedder",
+    "EventLog",
+    "Extractor",
+    "JobHandler",
+    "StageReport",
+    "Vectors",
+]
 
 Vectors = NDArray[np.float32]
 """Shape (n, dimension), rows of length 1."""
@@ -32,6 +45,54 @@ class Bodies(Protocol):
             KartotekaError: ``body_missing``.
             UnavailableError: object storage is away.
         """
+        ...
+
+    async def read(self, key: str) -> bytes:
+        """Return a small object whole; raises as :meth:`download` does."""
+        ...
+
+    async def keys(self, prefix: str) -> list[str]:
+        """Return the keys below a prefix, sorted."""
+        ...
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; absent ones are fine."""
+        ...
+
+
+class ChunkIndex(Protocol):
+    """The index, as far as indexing one document needs it. ``kartoteka_index`` documents it."""
+
+    async def manifest(
+        self, cabinet: AuthorisedCabinet, document_id: DocumentId
+    ) -> Manifest | None:
+        """Return what is decided about a document."""
+        ...
+
+    async def upsert(self, cabinet: AuthorisedCabinet, points: Sequence[ChunkPoint]) -> None:
+        """Store chunks, durably and not yet searchable."""
+        ...
+
+    async def count(
+        self, cabinet: AuthorisedCabinet, document_id: DocumentId, version: Version, epoch: Epoch
+    ) -> int:
+        """Return exactly how many chunks of this work are stored."""
+        ...
+
+    async def decide(self, cabinet: AuthorisedCabinet, decision: Decision) -> Manifest | None:
+        """Write a decision conditionally; None where the work is superseded."""
+        ...
+
+    async def sweep(
+        self, cabinet: AuthorisedCabinet, document_id: DocumentId, version: Version, epoch: Epoch
+    ) -> None:
+        """Delete the document's chunks strictly below (version, epoch)."""
+        ...
+
+    async def discard(
+        self, cabinet: AuthorisedCabinet, document_id: DocumentId, version: Version, epoch: Epoch
+    ) -> None:
+        """Delete the chunks of exactly this work."""
         ...
 
 

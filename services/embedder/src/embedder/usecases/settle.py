@@ -1,0 +1,252 @@
+"""Bring every delivered record to a durable end: a status, a retry or a dead letter.
+
+The order is always: the record of what comes next (retry or dead letter), then the status, each
+acknowledged by the broker, and only then does the caller acknowledge the event. A crash between
+two of them repeats a send; it never leaves one out.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from embedder.domain.job import Job, Lease, Origin, RawRecord
+from embedder.domain.outcome import Empty, Failed, Indexed, Outcome, Superseded, Unchanged
+from embedder.domain.retry import RetryPolicy
+from embedder.ports import EventLog
+from embedder.usecases.index_document import IndexDocument
+from kartoteka_contracts.codec import encode
+from kartoteka_contracts.dead_letter import DeadLetter
+from kartoteka_contracts.envelope import Envelope
+from kartoteka_contracts.errors import ERRORS, EventError, KartotekaError, UnavailableError
+from kartoteka_contracts.events import (
+    IndexResult,
+    TaskError,
+    TaskProgressed,
+    TaskStatusChanged,
+)
+from kartoteka_contracts.tasks import Stage, TaskKind, TaskStatus
+from kartoteka_runtime.backoff import Backoff
+from kartoteka_runtime.clock import Clock
+from kartoteka_runtime.logs import get_logger
+
+__all__ = ["SettleJobs"]
+
+_log = get_logger(__name__)
+
+_RETRY_TOPIC: Final = "documents.retry"
+_DEAD_LETTER_TOPIC: Final = "documents.dlq"
+_STATUS_TOPIC: Final = "task.status"
+_PROGRESS_TOPIC: Final = "task.progress"
+
+_OUTAGE: Final = Backoff(base=0.5, limit=15.0)
+"""An outage is not the document's fault: the try waits in its place and burns no attempt."""
+
+T = TypeVar("T")
+
+
+class SettleJobs:
+    """The dispatcher's handler."""
+
+    def __init__(
+        self,
+        *,
+        index_document: IndexDocument,
+        log: EventLog,
+        policy: RetryPolicy,
+        clock: Clock,
+    ) -> None:
+        self._index_document = index_document
+        self._event_log = log
+        self._policy = policy
+        self._clock = clock
+
+    async def handle(self, job: Job, lease: Lease) -> None:
+        """Do the work and settle what it came to."""
+        report = _Progress(job, self._event_log, self._clock)
+        try:
+            outcome = await _through_outages(lambda: self._index_document.run(job, lease, report))
+        except KartotekaError as error:
+            await self._failed_try(job, error.code, error.message, report.stage)
+        except Exception as error:  # noqa: BLE001 - the job's boundary: whatever went wrong is settled
+            _log.exception("job_failed_unexpectedly", task_id=job.event.task_id)
+            message = f"{type(error).__name__}: {error}"
+            await self._failed_try(job, "unexpected", message, report.stage)
+        else:
+            await self._settle(job, outcome)
+
+    async def supersede(self, job: Job) -> None:
+        """End a job whose document has newer work."""
+        await self._send_status(job, TaskStatus.SUPERSEDED)
+
+    async def reject(self, record: RawRecord, error: EventError) -> None:
+        """Put a record that cannot be read to the dead letters, raw."""
+        _log.error("record_rejected", code=error.code, **_place(record.origin))
+        letter = self._letter(
+            record,
+            code=error.code,
+            message=error.message,
+            stage="decoding",
+            envelope=Envelope.from_headers(record.headers),
+        )
+        await self._send_dead_letter(record, letter)
+
+    async def _settle(self, job: Job, outcome: Outcome) -> None:
+        match outcome:
+            case Indexed(result=result):
+                await self._send_status(job, TaskStatus.SUCCEEDED, result=result)
+            case Empty(result=result):
+                await self._send_status(job, TaskStatus.EMPTY, result=result)
+            case Unchanged(result=result):
+                await self._send_status(job, TaskStatus.UNCHANGED, result=result)
+            case Superseded():
+                await self._send_status(job, TaskStatus.SUPERSEDED)
+            case Failed():
+                await self._bury(job, outcome)
+
+    async def _failed_try(self, job: Job, code: str, message: str, stage: Stage) -> None:
+        """Hand the work to the retry topic, or give it up."""
+        error = TaskError(code=code, message=message, retriable=ERRORS[code].retriable)
+        attempt = job.envelope.attempt
+        due = self._policy.next_attempt(
+            attempt,
+            now=self._clock.now(),
+            random=random.random(),  # noqa: S311 - jitter, not a secret
+        )
+        if not error.retriable or due is None:
+            if error.retriable:
+                code, message = "retries_exhausted", f"{code}: {message}"
+            outcome = await _through_outages(
+                lambda: self._index_document.give_up(job, code, message, stage)
+            )
+            await self._settle(job, outcome)
+            return
+        envelope = Envelope(
+            event_id=job.envelope.event_id,
+            traceparent=job.envelope.traceparent,
+            attempt=attempt + 1,
+            not_before_ms=int(due.timestamp() * 1000),
+            first_failed_at_ms=job.envelope.first_failed_at_ms or self._now_ms(),
+        )
+        _log.warning(
+            "job_postponed", task_id=job.event.task_id, code=code, attempt=attempt, stage=stage
+        )
+        await self._send(
+            _RETRY_TOPIC, job.event.key, job.record.value or b"", envelope.to_headers()
+        )
+        status = self._status(job, TaskStatus.RETRYING).model_copy(
+            update={"error": error, "next_attempt_at": due}
+        )
+        await self._send(_STATUS_TOPIC, status.key, encode(status), ())
+
+    async def _bury(self, job: Job, failed: Failed) -> None:
+        """Dead letter first, then the end of the task."""
+        letter = self._letter(
+            job.record,
+            code=failed.code,
+            message=failed.message,
+            stage=failed.stage,
+            envelope=job.envelope,
+            task_id=job.event.task_id,
+        )
+        await self._send_dead_letter(job.record, letter)
+        error = TaskError(code=failed.code, message=failed.message, retriable=False)
+        status = self._status(job, TaskStatus.FAILED).model_copy(update={"error": error})
+        await self._send(_STATUS_TOPIC, status.key, encode(status), ())
+
+    def _letter(
+        self,
+        record: RawRecord,
+        *,
+        code: str,
+        message: str,
+        stage: str,
+        envelope: Envelope,
+        task_id: str = "",
+    ) -> DeadLetter:
+        return DeadLetter(
+            reason=code,
+            message=message,
+            stage=stage,
+            attempts=envelope.attempt + 1,
+            first_failed_at_ms=envelope.first_failed_at_ms or self._now_ms(),
+            origin_topic=record.origin.topic,
+            origin_partition=record.origin.partition,
+            origin_offset=record.origin.offset,
+            task_id=task_id,
+        )
+
+    def _now_ms(self) -> int:
+        return int(self._clock.now().timestamp() * 1000)
+
+    async def _send_dead_letter(self, record: RawRecord, letter: DeadLetter) -> None:
+        key = (record.key or b"").decode("utf-8", "replace")
+        await self._send(_DEAD_LETTER_TOPIC, key, record.value or b"", letter.to_headers())
+
+    async def _send_status(
+        self, job: Job, status: TaskStatus, result: IndexResult | None = None
+    ) -> None:
+        event = self._status(job, status).model_copy(update={"result": result})
+        await self._send(_STATUS_TOPIC, event.key, encode(event), ())
+
+    def _status(self, job: Job, status: TaskStatus) -> TaskStatusChanged:
+        event = job.event
+        return TaskStatusChanged(
+            task_id=event.task_id,
+            kind=TaskKind.INDEX,
+            status=status,
+            cabinet_id=event.cabinet_id,
+            document_id=event.document_id,
+            external_id=event.external_id,
+            version=event.version,
+            epoch=event.epoch,
+            filename=event.filename,
+            attempt=job.envelope.attempt,
+            accepted_at=event.accepted_at,
+            at=self._clock.now(),
+        )
+
+    async def _send(
+        self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]] | tuple[()]
+    ) -> None:
+        await _through_outages(
+            lambda: self._event_log.send(topic, key=key, value=value, headers=headers)
+        )
+
+
+class _Progress:
+    """Reports the stages of one try and remembers the last."""
+
+    def __init__(self, job: Job, log: EventLog, clock: Clock) -> None:
+        self._job = job
+        self._event_log = log
+        self._clock = clock
+        self.stage = Stage.FETCHING
+
+    def __call__(self, stage: Stage, progress: float) -> None:
+        self.stage = stage
+        event = TaskProgressed(
+            task_id=self._job.event.task_id,
+            cabinet_id=self._job.event.cabinet_id,
+            attempt=self._job.envelope.attempt,
+            stage=stage,
+            progress=progress,
+            at=self._clock.now(),
+        )
+        self._event_log.post(_PROGRESS_TOPIC, key=event.key, value=encode(event))
+
+
+async def _through_outages(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeat a call until no dependency is away; cancelling it is the only other way out."""
+    failures = 0
+    while True:
+        try:
+            return await call()
+        except UnavailableError as error:
+            _log.warning("dependency_away", code=error.code, message=error.message)
+            await asyncio.sleep(_OUTAGE.delay(failures))
+            failures += 1
+
+
+def _place(origin: Origin) -> dict[str, str | int]:
+    return {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset}

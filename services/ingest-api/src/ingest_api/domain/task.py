@@ -6,12 +6,15 @@ makes the outcome independent of both: the highest record wins, and an end is fi
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from kartoteka_contracts.events import IndexResult, TaskError
 from kartoteka_contracts.ids import CabinetId, DocumentId, Epoch, TaskId, Version
 from kartoteka_contracts.tasks import Stage, TaskKind, TaskStatus, rank
 
 __all__ = ["Order", "Task", "is_lower", "merged"]
+
+_UPLOADED: Final = Epoch(0)
 
 Order = tuple[int, float, int, float]
 """The place of a record among all that can be said of one task."""
@@ -39,7 +42,7 @@ class Task:
     document_id: DocumentId | None = None
     external_id: str | None = None
     version: Version | None = None
-    epoch: Epoch = Epoch(0)
+    epoch: Epoch = _UPLOADED
     filename: str | None = None
     accepted_at: datetime | None = None
 

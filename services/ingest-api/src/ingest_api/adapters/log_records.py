@@ -1,0 +1,218 @@
+"""Kafka records as what a view sees in them."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from ingest_api.domain.log_batch import (
+    CabinetSighting,
+    DeadLetterSeen,
+    LogBatch,
+    Partition,
+    TaskSeen,
+)
+from ingest_api.domain.task import Task
+from kartoteka_contracts.codec import decode
+from kartoteka_contracts.dead_letter import DeadLetter
+from kartoteka_contracts.envelope import Envelope
+from kartoteka_contracts.errors import EventError, MalformedEventError
+from kartoteka_contracts.events import (
+    CabinetSeen,
+    DocumentSubmitted,
+    Event,
+    TaskProgressed,
+    TaskStatusChanged,
+)
+from kartoteka_contracts.ids import CabinetId
+from kartoteka_contracts.tasks import TaskKind, TaskStatus
+
+__all__ = ["BatchBuilder", "LogRecord", "status_event"]
+
+_DEAD_LETTERS: Final = "documents.dlq"
+_STATUS: Final = "task.status"
+_CABINETS: Final = "cabinets"
+_SEEN: Final = "#seen"
+_DONE: Final = 1.0
+
+
+class LogRecord(Protocol):
+    """A consumed record, as the Kafka client has it."""
+
+    @property
+    def topic(self) -> str: ...  # noqa: D102 - the client's own names
+    @property
+    def partition(self) -> int: ...  # noqa: D102 - likewise
+    @property
+    def offset(self) -> int: ...  # noqa: D102 - likewise
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102 - milliseconds since the epoch
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102 - likewise
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102 - likewise
+    @property
+    def headers(self) -> tuple[tuple[str, bytes], ...]: ...  # noqa: D102 - likewise
+
+
+@dataclass(slots=True, kw_only=True)
+class BatchBuilder:
+    """Collects records; one that cannot be read is counted and left out, never in the way."""
+
+    tasks: list[TaskSeen] = field(default_factory=list)
+    dead_letters: list[DeadLetterSeen] = field(default_factory=list)
+    cabinets: list[CabinetSighting] = field(default_factory=list)
+    unreadable: list[tuple[Partition, int, str]] = field(default_factory=list)
+    """Where it lies, and why it was left out."""
+
+    def add(self, record: LogRecord) -> None:
+        """Read one record."""
+        try:
+            self._read(record)
+        except EventError as error:
+            where = Partition(record.topic, record.partition)
+            self.unreadable.append((where, record.offset, error.message))
+
+    def batch(self, positions: dict[Partition, int]) -> LogBatch:
+        """Return what was collected, with the offsets to read on from."""
+        return LogBatch(
+            positions=positions,
+            tasks=tuple(self.tasks),
+            dead_letters=tuple(self.dead_letters),
+            cabinets=tuple(self.cabinets),
+        )
+
+    def _read(self, record: LogRecord) -> None:
+        if record.topic == _DEAD_LETTERS:
+            self.dead_letters.append(_dead_letter(record))
+        elif record.topic == _CABINETS:
+            self._read_cabinet(record)
+        elif record.value is not None or record.topic != _STATUS:
+            # A tombstone on the status topic means nothing here: ended tasks leave by age.
+            self.tasks.append(_task_seen(record))
+
+    def _read_cabinet(self, record: LogRecord) -> None:
+        key = _text(record.key)
+        if not key.endswith(_SEEN):
+            return  # Settings: nobody reads them from the view yet.
+        if record.value is None:
+            cabinet = key.removesuffix(_SEEN)
+            if not (cabinet.isascii() and cabinet.isdigit()):
+                raise MalformedEventError("the key names no cabinet")
+            self.cabinets.append(CabinetSighting(cabinet_id=CabinetId(int(cabinet)), seen_at=None))
+            return
+        event = decode(record.value)
+        if not isinstance(event, CabinetSeen):
+            raise MalformedEventError(f"{event.type} does not belong on {record.topic}")
+        self.cabinets.append(CabinetSighting(cabinet_id=event.cabinet_id, seen_at=event.at))
+
+
+def status_event(task: Task) -> TaskStatusChanged:
+    """Return the event that says what the view knows of a task that is retried or has ended.
+
+    Raises:
+        ValueError: too little is known of it.
+    """
+    if task.kind is None or task.accepted_at is None:
+        raise ValueError("a task of which only progress was seen")
+    return TaskStatusChanged(
+        task_id=task.task_id,
+        kind=task.kind,
+        status=task.status,
+        cabinet_id=task.cabinet_id,
+        document_id=task.document_id,
+        external_id=task.external_id,
+        version=task.version,
+        epoch=task.epoch,
+        filename=task.filename,
+        attempt=task.attempt,
+        accepted_at=task.accepted_at,
+        at=task.updated_at,
+        next_attempt_at=task.next_attempt_at,
+        result=task.result,
+        error=task.error,
+    )
+
+
+def _task_seen(record: LogRecord) -> TaskSeen:
+    event = decode(record.value)
+    return TaskSeen(
+        task=_task(event, record),
+        is_compacted=record.topic == _STATUS,
+        logged_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+    )
+
+
+def _task(event: Event, record: LogRecord) -> Task:
+    match event:
+        case DocumentSubmitted():
+            return _submitted(event, Envelope.from_headers(record.headers).attempt)
+        case TaskProgressed():
+            return Task(
+                task_id=event.task_id,
+                cabinet_id=event.cabinet_id,
+                status=TaskStatus.RUNNING,
+                stage=event.stage,
+                progress=event.progress,
+                attempt=event.attempt,
+                updated_at=event.at,
+            )
+        case TaskStatusChanged():
+            return _changed(event)
+        case _:
+            raise MalformedEventError(f"{event.type} does not belong on {record.topic}")
+
+
+def _submitted(event: DocumentSubmitted, attempt: int) -> Task:
+    return Task(
+        task_id=event.task_id,
+        cabinet_id=event.cabinet_id,
+        kind=TaskKind.INDEX,
+        status=TaskStatus.QUEUED,
+        attempt=attempt,
+        document_id=event.document_id,
+        external_id=event.external_id,
+        version=event.version,
+        epoch=event.epoch,
+        filename=event.filename,
+        accepted_at=event.accepted_at,
+        updated_at=event.accepted_at,
+    )
+
+
+def _changed(event: TaskStatusChanged) -> Task:
+    return Task(
+        task_id=event.task_id,
+        cabinet_id=event.cabinet_id,
+        kind=event.kind,
+        status=event.status,
+        progress=_DONE if event.status.is_end else 0.0,
+        attempt=event.attempt,
+        document_id=event.document_id,
+        external_id=event.external_id,
+        version=event.version,
+        epoch=event.epoch,
+        filename=event.filename,
+        accepted_at=event.accepted_at,
+        updated_at=event.at,
+        next_attempt_at=event.next_attempt_at,
+        result=event.result,
+        error=event.error,
+    )
+
+
+def _dead_letter(record: LogRecord) -> DeadLetterSeen:
+    try:
+        letter = DeadLetter.from_headers(list(record.headers))
+    except (KeyError, ValueError) as error:
+        raise MalformedEventError("the dead letter's headers cannot be read") from error
+    return DeadLetterSeen(
+        partition=Partition(record.topic, record.partition),
+        offset=record.offset,
+        key=_text(record.key),
+        letter=letter,
+        logged_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+    )
+
+
+def _text(key: bytes | None) -> str:
+    return "" if key is None else key.decode("utf-8", "replace")

@@ -1,0 +1,391 @@
+"""The view's store: one SQLite file, touched by one thread of its own.
+
+Rows and the log's offsets are written in one transaction, so the file is always the outcome of a
+prefix of each partition, whenever the process is killed.
+"""
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from ingest_api.adapters import catalogue_schema
+from ingest_api.adapters.task_row import COLUMNS, from_row, microseconds, to_row
+from ingest_api.domain.log_batch import (
+    Applied,
+    CabinetSighting,
+    DeadLetterSeen,
+    LogBatch,
+    Partition,
+    TaskSeen,
+)
+from ingest_api.domain.task import Task, is_lower, merged
+from ingest_api.read_ports import TaskQuery
+from kartoteka_contracts.errors import UnavailableError
+from kartoteka_contracts.ids import CabinetId, DocumentId, TaskId
+from kartoteka_contracts.tasks import TaskStatus
+from kartoteka_runtime.clock import Clock
+
+__all__ = [
+    "CatalogueBusyError",
+    "CatalogueDamagedError",
+    "CatalogueUnwritableError",
+    "SqliteCatalogue",
+]
+
+T = TypeVar("T")
+
+_KEPT: Final = timedelta(days=7)
+"""How long an ended task stays, as on its topic."""
+_LETTERS_KEPT: Final = timedelta(days=30)
+_PURGED_AT_ONCE: Final = 2000
+_READ: Final = f"SELECT {', '.join(COLUMNS)} FROM tasks"  # noqa: S608 - constants only
+_WRITE: Final = (
+    f"INSERT OR REPLACE INTO tasks ({', '.join(COLUMNS)}, repair) "  # noqa: S608 - constants only
+    f"VALUES ({', '.join('?' * len(COLUMNS))}, ?)"
+)
+_ON_COMPACTED: Final = frozenset(
+    {TaskStatus.RETRYING} | {status for status in TaskStatus if status.is_end}
+)
+"""States that the compacted topic carries, so the only ones that can be written to it again."""
+
+
+class CatalogueBusyError(Exception):
+    """Another process uses the folder."""
+
+
+class CatalogueDamagedError(Exception):
+    """The file was damaged while in use; it must be rebuilt."""
+
+
+class CatalogueUnwritableError(Exception):
+    """The file cannot be written now: the disk is full or failing. Nothing of the batch counts."""
+
+
+class SqliteCatalogue:
+    """Tasks, dead letters and cabinets, as far as the log has been read.
+
+    Args:
+        folder: where the file lies; made when missing, used by one process at a time.
+        clock: decides what is old enough to leave.
+    """
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="view-sqlite")
+        self._db: sqlite3.Connection | None = None
+        self._lock: int | None = None
+
+    async def open(self) -> None:
+        """Open the file, replacing one that is damaged or not ours.
+
+        Raises:
+            CatalogueBusyError: another process uses the folder.
+            CatalogueUnwritableError: the folder cannot be written.
+        """
+        await self._call(self._open)
+
+    async def close(self) -> None:
+        """Close the file; the catalogue is not used afterwards."""
+        await self._call(self._close)
+        self._thread.shutdown()
+
+    async def wipe(self, identity: str) -> None:
+        """Forget everything, and belong to this log from now on."""
+        await self._call(self._wipe, identity)
+
+    async def rebuild_file(self) -> None:
+        """Replace a damaged file by an empty one."""
+        await self._call(self._rebuild_file)
+
+    async def identity(self) -> str | None:
+        """Return the log that the rows come from; None in an empty file."""
+        return await self._call(self._identity)
+
+    async def positions(self) -> dict[Partition, int]:
+        """Return the next offset of each partition that was read from."""
+        return await self._call(self._positions)
+
+    async def apply(self, batch: LogBatch) -> Applied:
+        """Apply records and offsets in one transaction.
+
+        Raises:
+            CatalogueDamagedError: the file must be rebuilt.
+            CatalogueUnwritableError: nothing was written; the same batch may be tried again.
+        """
+        return await self._call(self._apply, batch)
+
+    async def task(self, task_id: TaskId) -> Task | None:
+        """Return a task of any cabinet. Raises UnavailableError where the file cannot be read."""
+        rows = await self._read(f"{_READ} WHERE task_id = ?", task_id)
+        return from_row(rows[0]) if rows else None
+
+    async def tasks(self, query: TaskQuery) -> list[Task]:
+        """Return tasks, the last accepted first. Raises UnavailableError likewise."""
+        where, values = _conditions(query)
+        return [
+            from_row(row)
+            for row in await self._read(
+                f"{_READ} WHERE {where} ORDER BY accepted_us DESC, task_id DESC LIMIT ?",
+                *values,
+                query.limit,
+            )
+        ]
+
+    async def open_tasks(
+        self, cabinet_id: CabinetId, *, after: DocumentId | None, limit: int
+    ) -> list[Task]:
+        """Return open tasks in the order of their documents' ids. Raises UnavailableError."""
+        rows = await self._read(
+            f"{_READ} WHERE ended = 0 AND cabinet_id = ? AND document_id > ? "
+            "ORDER BY document_id, version DESC, epoch DESC LIMIT ?",
+            cabinet_id,
+            after or "",
+            limit,
+        )
+        return [from_row(row) for row in rows]
+
+    async def tasks_of(self, document_ids: Sequence[DocumentId]) -> list[Task]:
+        """Return all tasks of documents, newest work first. Raises UnavailableError."""
+        marks = ", ".join("?" * len(document_ids))
+        rows = await self._read(
+            f"{_READ} WHERE document_id IN ({marks}) ORDER BY version DESC, epoch DESC",
+            *document_ids,
+        )
+        return [from_row(row) for row in rows]
+
+    async def cabinets(self) -> list[CabinetId]:
+        """Return the cabinets that ever had an upload. Raises UnavailableError."""
+        rows = await self._read("SELECT cabinet_id FROM cabinets ORDER BY cabinet_id")
+        return [CabinetId(row[0]) for row in rows]
+
+    async def to_repair(self, limit: int) -> list[Task]:
+        """Return stored states that must be written to the compacted topic again."""
+        rows = await self._read(f"{_READ} WHERE repair = 1 LIMIT ?", limit)
+        return [from_row(row) for row in rows]
+
+    async def repaired(self, task_id: TaskId) -> None:
+        """Note that the stored state was written again."""
+        await self._call(self._repaired, task_id)
+
+    async def purge(self) -> int:
+        """Let old ended tasks and dead letters leave, some at a time. Returns how many left."""
+        return await self._call(self._purge)
+
+    async def _read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        try:
+            return await self._call(lambda: self._connection.execute(sql, values).fetchall())
+        except (CatalogueDamagedError, CatalogueUnwritableError) as error:
+            raise UnavailableError("view_behind", "the view cannot be read just now") from error
+
+    async def _call(self, function: Callable[..., T], *arguments: object) -> T:
+        loop = asyncio.get_running_loop()
+        # Shielded: the thread goes on with what it began, also where the caller is gone.
+        return await asyncio.shield(
+            loop.run_in_executor(self._thread, self._guarded, function, *arguments)
+        )
+
+    @staticmethod
+    def _guarded(function: Callable[..., T], *arguments: object) -> T:
+        try:
+            return function(*arguments)
+        except sqlite3.OperationalError as error:
+            raise CatalogueUnwritableError(str(error)) from error
+        except sqlite3.DatabaseError as error:
+            raise CatalogueDamagedError(str(error)) from error
+        except OSError as error:
+            raise CatalogueUnwritableError(str(error)) from error
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise CatalogueUnwritableError("the view's file is not open")
+        return self._db
+
+    def _open(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            raise CatalogueBusyError(
+                f"{self._folder} is used by another process; give each its own VIEW_PATH"
+            ) from error
+        self._lock = lock
+        self._db = catalogue_schema.connect(self._folder)
+
+    def _close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _rebuild_file(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        catalogue_schema.remove(self._folder)
+        self._db = catalogue_schema.connect(self._folder)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        db = self._connection
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _wipe(self, identity: str) -> None:
+        catalogue_schema.create(self._connection)
+        self._connection.execute("INSERT INTO facts VALUES ('identity', ?)", (identity,))
+
+    def _identity(self) -> str | None:
+        found = self._connection.execute(
+            "SELECT value FROM facts WHERE name = 'identity'"
+        ).fetchone()
+        return None if found is None else str(found[0])
+
+    def _positions(self) -> dict[Partition, int]:
+        rows = self._connection.execute("SELECT topic, number, next FROM positions").fetchall()
+        return {Partition(topic, number): offset for topic, number, offset in rows}
+
+    def _apply(self, batch: LogBatch) -> Applied:
+        with self._transaction() as db:
+            applied = self._apply_tasks(db, batch.tasks)
+            _write_dead_letters(db, batch.dead_letters)
+            _write_cabinets(db, batch.cabinets)
+            db.executemany(
+                "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)",
+                [(p.topic, p.number, offset) for p, offset in batch.positions.items()],
+            )
+        return applied
+
+    def _apply_tasks(self, db: sqlite3.Connection, records: Sequence[TaskSeen]) -> Applied:
+        oldest = self._clock.now() - _KEPT
+        states: dict[TaskId, tuple[Task | None, bool]] = {}
+        changed: dict[TaskId, tuple[Task, bool]] = {}
+        looks_different: set[TaskId] = set()
+        dropped = to_repair = 0
+        for record in records:
+            task_id = record.task.task_id
+            if task_id not in states:
+                states[task_id] = _stored(db, task_id)
+            stored, repair = states[task_id]
+            if stored is None and record.logged_at < oldest:
+                # Its other records may be gone from the log already: it would be open for ever.
+                dropped += 1
+                continue
+            now = merged(stored, record.task)
+            owed = _is_repair_owed(record, stored, now, owed=repair)
+            if now == stored:
+                dropped += 1
+            else:
+                looks_different.add(task_id)
+            if (now, owed) != (stored, repair):
+                to_repair += owed and not repair
+                states[task_id] = changed[task_id] = (now, owed)
+        db.executemany(_WRITE, [(*to_row(task), int(owed)) for task, owed in changed.values()])
+        return Applied(changed=frozenset(looks_different), dropped=dropped, to_repair=to_repair)
+
+    def _repaired(self, task_id: TaskId) -> None:
+        self._connection.execute("UPDATE tasks SET repair = 0 WHERE task_id = ?", (task_id,))
+
+    def _purge(self) -> int:
+        now = self._clock.now()
+        with self._transaction() as db:
+            tasks = db.execute(
+                "DELETE FROM tasks WHERE task_id IN "
+                "(SELECT task_id FROM tasks WHERE ended = 1 AND updated_us < ? LIMIT ?)",
+                (microseconds(now - _KEPT), _PURGED_AT_ONCE),
+            )
+            letters = db.execute(
+                "DELETE FROM dead_letters WHERE logged_us < ?",
+                (microseconds(now - _LETTERS_KEPT),),
+            )
+            return tasks.rowcount + letters.rowcount
+
+
+def _stored(db: sqlite3.Connection, task_id: TaskId) -> tuple[Task | None, bool]:
+    row = db.execute(
+        f"SELECT {', '.join(COLUMNS)}, repair FROM tasks WHERE task_id = ?",  # noqa: S608 - constants
+        (task_id,),
+    ).fetchone()
+    return (None, False) if row is None else (from_row(row), bool(row[-1]))
+
+
+def _is_repair_owed(record: TaskSeen, stored: Task | None, now: Task, *, owed: bool) -> bool:
+    """Return whether the stored state must be written again after this record."""
+    if not record.is_compacted:
+        return owed
+    if stored is None or record.task.order >= now.order:
+        return False
+    return now.status in _ON_COMPACTED and is_lower(record.task, now)
+
+
+def _write_dead_letters(db: sqlite3.Connection, seen: Sequence[DeadLetterSeen]) -> None:
+    db.executemany(
+        "INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                item.partition.number,
+                item.offset,
+                item.key,
+                _cabinet_of(item.key),
+                item.letter.task_id,
+                item.letter.reason,
+                item.letter.message,
+                item.letter.stage,
+                item.letter.attempts,
+                item.letter.first_failed_at_ms,
+                item.letter.origin_topic,
+                item.letter.origin_partition,
+                item.letter.origin_offset,
+                microseconds(item.logged_at),
+            )
+            for item in seen
+        ],
+    )
+
+
+def _cabinet_of(key: str) -> int | None:
+    head = key.partition("/")[0]
+    return int(head) if head.isascii() and head.isdigit() and len(head) < len(str(2**63)) else None
+
+
+def _write_cabinets(db: sqlite3.Connection, seen: Sequence[CabinetSighting]) -> None:
+    for sighting in seen:
+        if sighting.seen_at is None:
+            db.execute("DELETE FROM cabinets WHERE cabinet_id = ?", (sighting.cabinet_id,))
+        else:
+            db.execute(
+                "INSERT OR IGNORE INTO cabinets VALUES (?, ?)",
+                (sighting.cabinet_id, microseconds(sighting.seen_at)),
+            )
+
+
+def _conditions(query: TaskQuery) -> tuple[str, list[Any]]:
+    conditions, values = ["accepted_us IS NOT NULL", "kind IS NOT NULL"], list[Any]()
+    if query.cabinets is not None:
+        conditions.append(f"cabinet_id IN ({', '.join('?' * len(query.cabinets))})")
+        values.extend(query.cabinets)
+    if query.status is not None:
+        conditions.append("status = ?")
+        values.append(query.status)
+    if (place := query.after) is not None:
+        conditions.append("(accepted_us, task_id) < (?, ?)")
+        values.extend((microseconds(place.accepted_at), place.task_id))
+    return " AND ".join(conditions), values

@@ -1,0 +1,96 @@
+"""A task as a row of the view's table, and back."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from ingest_api.domain.task import Task
+from kartoteka_contracts.events import IndexResult, TaskError
+from kartoteka_contracts.tasks import Stage, TaskKind, TaskStatus
+
+__all__ = ["COLUMNS", "from_row", "microseconds", "moment", "to_row"]
+
+COLUMNS: Final = (
+    "task_id",
+    "cabinet_id",
+    "kind",
+    "status",
+    "stage",
+    "progress",
+    "attempt",
+    "document_id",
+    "external_id",
+    "version",
+    "epoch",
+    "filename",
+    "accepted_us",
+    "updated_us",
+    "next_attempt_us",
+    "result",
+    "error",
+    "ended",
+)
+"""The columns of a task, in the order of both functions below."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def microseconds(at: datetime) -> int:
+    """Return a time as microseconds since 1970, exactly."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment(us: int) -> datetime:
+    """Return the time that :func:`microseconds` was given, in UTC."""
+    return _EPOCH + timedelta(microseconds=us)
+
+
+def to_row(task: Task) -> tuple[Any, ...]:
+    """Return the values of a task's columns."""
+    return (
+        task.task_id,
+        task.cabinet_id,
+        task.kind,
+        task.status,
+        task.stage,
+        task.progress,
+        task.attempt,
+        task.document_id,
+        task.external_id,
+        task.version,
+        task.epoch,
+        task.filename,
+        None if task.accepted_at is None else microseconds(task.accepted_at),
+        microseconds(task.updated_at),
+        None if task.next_attempt_at is None else microseconds(task.next_attempt_at),
+        None if task.result is None else task.result.model_dump_json(),
+        None if task.error is None else task.error.model_dump_json(),
+        int(task.status.is_end),
+    )
+
+
+def from_row(row: tuple[Any, ...]) -> Task:
+    """Return the task of a row whose first columns are :data:`COLUMNS`."""
+    named = dict(zip(COLUMNS, row, strict=False))
+    return Task(
+        task_id=named["task_id"],
+        cabinet_id=named["cabinet_id"],
+        kind=None if named["kind"] is None else TaskKind(named["kind"]),
+        status=TaskStatus(named["status"]),
+        stage=None if named["stage"] is None else Stage(named["stage"]),
+        progress=named["progress"],
+        attempt=named["attempt"],
+        document_id=named["document_id"],
+        external_id=named["external_id"],
+        version=named["version"],
+        epoch=named["epoch"],
+        filename=named["filename"],
+        accepted_at=None if named["accepted_us"] is None else moment(named["accepted_us"]),
+        updated_at=moment(named["updated_us"]),
+        next_attempt_at=(
+            None if named["next_attempt_us"] is None else moment(named["next_attempt_us"])
+        ),
+        result=(
+            None if named["result"] is None else IndexResult.model_validate_json(named["result"])
+        ),
+        error=None if named["error"] is None else TaskError.model_validate_json(named["error"]),
+    )

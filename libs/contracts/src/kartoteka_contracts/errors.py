@@ -150,6 +150,12 @@ _SPECS: Final = (
         "The index belongs to another embedding model",
         "Configure the model that it was made with, or another QDRANT_COLLECTION.",
     ),
+    _request(
+        "index_too_old",
+        500,
+        "Qdrant is older than this release needs",
+        "Upgrade Qdrant to 1.17 or later.",
+    ),
     _request("internal", 500, "Something is wrong on our side", "Report the request id."),
     # Dependencies that are away: requests answer 503 with Retry-After, tasks are retried.
     _unavailable(

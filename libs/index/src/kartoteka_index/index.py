@@ -1,25 +1,41 @@
 """The index: chunks, the manifests that say which of them count, and search over both."""
 
-from collections.abc import Iterable, Sequence
-from typing import Self
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, Final, Self
+from uuid import UUID
 
-from qdrant_client import AsyncQdrantClient
+import numpy as np
+from qdrant_client import AsyncQdrantClient, models
 
 from kartoteka_contracts.access import AuthorisedCabinet
+from kartoteka_contracts.errors import RequestError, UnavailableError
 from kartoteka_contracts.ids import DocumentId, Epoch, Version
 from kartoteka_contracts.tasks import DocumentState
+from kartoteka_index import cabinet_filter, payloads, schema
 from kartoteka_index.client import QdrantSettings, connect
+from kartoteka_index.failures import attempt
 from kartoteka_index.manifest import Decision, Manifest, ManifestPage
 from kartoteka_index.model import ModelIdentity
 from kartoteka_index.points import ChunkPoint
+from kartoteka_index.rounds import Candidate, judge
 from kartoteka_index.search import Hit, SearchQuery
+from kartoteka_runtime.logs import get_logger
 
 __all__ = ["Index"]
 
+_log = get_logger(__name__)
+
+_ROUNDS: Final = 3
+_SPARE: Final = 20
+
 
 class Index:
-    """One model's index. Every call raises UnavailableError("index_unavailable") where Qdrant is
-    away."""
+    """One model's index.
+
+    Where Qdrant is away or has no such collection, every call raises
+    ``UnavailableError("index_unavailable")``. All writes are idempotent and durable on return.
+    """
 
     def __init__(
         self, client: AsyncQdrantClient, settings: QdrantSettings, model: ModelIdentity
@@ -27,6 +43,12 @@ class Index:
         self._client = client
         self._settings = settings
         self._model = model
+        self._plans = schema.plans(settings.collection, model)
+        self._chunks, self._documents = (plan.name for plan in self._plans)
+        self.foreign_hits = 0
+        """Points that came back for another cabinet than asked, and were dropped: must stay 0."""
+        self.unpublished_hits = 0
+        """Candidates of searches that no manifest publishes (half-written or overtaken)."""
 
     @classmethod
     def open(cls, settings: QdrantSettings, model: ModelIdentity) -> Self:
@@ -35,41 +57,81 @@ class Index:
 
     async def close(self) -> None:
         """Close the connections."""
-        raise NotImplementedError
+        await self._client.close()
 
     async def ensure(self) -> None:
         """Create collections and payload indexes where they are missing.
 
         Raises:
             IndexMismatchError: a collection is there, for another model.
+            KartotekaError: ``index_too_old``.
         """
-        raise NotImplementedError
+        await schema.require_server(self._client)
+        for plan in self._plans:
+            await schema.ensure(self._client, plan, self._settings)
 
     async def ping(self) -> None:
-        """Return when the collections answer."""
-        raise NotImplementedError
+        """Return when both collections answer."""
+        if not await schema.exist(self._client, self._chunks, self._documents):
+            raise UnavailableError("index_unavailable", f"Qdrant has no collection {self._chunks}")
 
     async def upsert(self, cabinet: AuthorisedCabinet, points: Sequence[ChunkPoint]) -> None:
-        """Write chunks; they are durable on return and not searchable until published."""
-        raise NotImplementedError
+        """Write chunks; they are durable on return and not searchable until published.
+
+        Raises:
+            ValueError: a vector is not of the model's dimension, or not finite.
+        """
+        for point in points:
+            if (
+                point.vector.shape != (self._model.dimension,)
+                or not np.isfinite(point.vector).all()
+            ):
+                raise ValueError(f"the vector of chunk {point.n} is none of {self._model.name}")
+        size = self._settings.upsert_batch
+        for first in range(0, len(points), size):
+            batch = [payloads.chunk(cabinet.cabinet_id, p) for p in points[first : first + size]]
+            await attempt("upsert", partial(self._write, batch))
 
     async def count(
         self, cabinet: AuthorisedCabinet, document_id: DocumentId, version: Version, epoch: Epoch
     ) -> int:
         """Return exactly how many chunks of this work are stored."""
-        raise NotImplementedError
+        chunks = cabinet_filter.chunks_of(cabinet, document_id, version, epoch)
+        found = await attempt(
+            "count", lambda: self._client.count(self._chunks, count_filter=chunks, exact=True)
+        )
+        return found.count
 
     async def manifest(
         self, cabinet: AuthorisedCabinet, document_id: DocumentId
     ) -> Manifest | None:
         """Return what stands about a document; None also where it is another cabinet's."""
-        raise NotImplementedError
+        return (await self.manifests(cabinet, [document_id])).get(document_id)
 
     async def manifests(
         self, cabinet: AuthorisedCabinet, document_ids: Iterable[DocumentId]
     ) -> dict[DocumentId, Manifest]:
         """Return what stands about documents, in one call; absent and foreign ones are left out."""
-        raise NotImplementedError
+        ids: list[models.ExtendedPointId] = sorted(set(document_ids))
+        if not ids:
+            return {}
+        records = await attempt(
+            "read manifests",
+            lambda: self._client.retrieve(
+                self._documents,
+                ids,
+                with_payload=True,
+                with_vectors=False,
+                consistency=models.ReadConsistencyType.MAJORITY,
+            ),
+        )
+        # Another cabinet's id is answered as an unknown one.
+        found = [
+            payloads.manifest(record.payload or {})
+            for record in records
+            if cabinet_filter.belongs(cabinet, record.payload)
+        ]
+        return {manifest.document_id: manifest for manifest in found}
 
     async def decide(self, cabinet: AuthorisedCabinet, decision: Decision) -> Manifest | None:
         """Write a decision unless a higher or other one stands, and read back what stands.
@@ -78,23 +140,44 @@ class Index:
             What stands, where this task decided it (by this call or by an earlier delivery of the
             same work: then its outcome may be another); None where the work is superseded.
         """
-        raise NotImplementedError
+        await attempt("open manifest", lambda: self._insert(cabinet, decision))
+        await attempt("decide", lambda: self._raise_fence(cabinet, decision))
+        stands = await self.manifest(cabinet, decision.document_id)
+        if stands is None:
+            return None
+        mine = (decision.version, decision.epoch, decision.task_id)
+        return stands if (stands.fence, stands.epoch, stands.task_id) == mine else None
 
     async def sweep(
         self, cabinet: AuthorisedCabinet, document_id: DocumentId, version: Version, epoch: Epoch
     ) -> None:
         """Delete the document's chunks strictly below (version, epoch)."""
-        raise NotImplementedError
+        await self._delete(cabinet_filter.chunks_below(cabinet, document_id, version, epoch))
 
     async def discard(
         self, cabinet: AuthorisedCabinet, document_id: DocumentId, version: Version, epoch: Epoch
     ) -> None:
         """Delete the chunks of exactly this work."""
-        raise NotImplementedError
+        await self._delete(cabinet_filter.chunks_of(cabinet, document_id, version, epoch))
 
     async def search(self, cabinet: AuthorisedCabinet, query: SearchQuery) -> list[Hit]:
-        """Return the nearest published chunks of the cabinet, nearest first."""
-        raise NotImplementedError
+        """Return the nearest published chunks of the cabinet, nearest first.
+
+        Of a document that is published anew meanwhile, the answer has the old version or the new
+        one, never both.
+        """
+        without: frozenset[tuple[DocumentId, Version, Epoch]] = frozenset()
+        for number in range(1, _ROUNDS + 1):
+            candidates = await self._nearest(cabinet, query, without)
+            asked = {work[0] for work in without}
+            asked |= {candidate.work[0] for candidate in candidates}
+            manifests = await self.manifests(cabinet, asked)
+            verdict = judge(candidates, manifests, top_k=query.top_k, without=without)
+            self.unpublished_hits += verdict.dropped
+            if not verdict.again or number == _ROUNDS:
+                break
+            without = verdict.unpublished
+        return verdict.hits
 
     async def documents(
         self,
@@ -104,5 +187,104 @@ class Index:
         cursor: str | None = None,
         limit: int = 50,
     ) -> ManifestPage:
-        """Return a page of the cabinet's manifests, in the order of their ids."""
-        raise NotImplementedError
+        """Return a page of the cabinet's manifests, in the order of their ids.
+
+        Raises:
+            RequestError: ``invalid_request``, where the cursor is none of ours.
+        """
+        wanted = cabinet_filter.documents_of(cabinet, state)
+        offset = None if cursor is None else _cursor(cursor)
+        records, following = await attempt(
+            "list documents",
+            lambda: self._client.scroll(
+                self._documents,
+                scroll_filter=wanted,
+                limit=limit,
+                offset=offset,
+                with_payload=True,
+                with_vectors=False,
+            ),
+        )
+        return ManifestPage(
+            manifests=tuple(payloads.manifest(found) for _, found in self._own(cabinet, records)),
+            cursor=None if following is None else str(following),
+        )
+
+    async def _write(self, batch: list[models.PointStruct]) -> None:
+        await self._client.upsert(
+            self._chunks, batch, wait=True, ordering=models.WriteOrdering.MEDIUM
+        )
+
+    async def _insert(self, cabinet: AuthorisedCabinet, decision: Decision) -> None:
+        await self._client.upsert(
+            self._documents,
+            [payloads.nothing_decided(cabinet.cabinet_id, decision)],
+            wait=True,
+            ordering=models.WriteOrdering.STRONG,
+            update_mode=models.UpdateMode.INSERT_ONLY,
+        )
+
+    async def _raise_fence(self, cabinet: AuthorisedCabinet, decision: Decision) -> None:
+        await self._client.set_payload(
+            self._documents,
+            payloads.decided(decision),
+            points=cabinet_filter.undecided(
+                cabinet, decision.document_id, decision.version, decision.epoch
+            ),
+            wait=True,
+            ordering=models.WriteOrdering.STRONG,
+        )
+
+    async def _delete(self, chunks: models.Filter) -> None:
+        await attempt(
+            "delete",
+            lambda: self._client.delete(
+                self._chunks,
+                models.FilterSelector(filter=chunks),
+                wait=True,
+                ordering=models.WriteOrdering.MEDIUM,
+            ),
+        )
+
+    async def _nearest(
+        self,
+        cabinet: AuthorisedCabinet,
+        query: SearchQuery,
+        without: frozenset[tuple[DocumentId, Version, Epoch]],
+    ) -> list[Candidate]:
+        wanted = cabinet_filter.searched(cabinet, query, without=sorted(without))
+        answer = await attempt(
+            "search",
+            lambda: self._client.query_points(
+                self._chunks,
+                query=[float(number) for number in query.vector],
+                query_filter=wanted,
+                limit=2 * query.top_k + _SPARE,
+                score_threshold=query.score_threshold,
+                with_payload=True,
+                with_vectors=False,
+            ),
+        )
+        scores = {point.id: point.score for point in answer.points}
+        return [
+            Candidate(hit=payloads.hit(payload, scores[point_id]), work=payloads.work(payload))
+            for point_id, payload in self._own(cabinet, answer.points)
+        ]
+
+    def _own(
+        self, cabinet: AuthorisedCabinet, found: Iterable[models.ScoredPoint | models.Record]
+    ) -> Iterator[tuple[models.ExtendedPointId, dict[str, Any]]]:
+        """Leave out points that the filter must have kept back; count and report them."""
+        for point in found:
+            if point.payload is not None and cabinet_filter.belongs(cabinet, point.payload):
+                yield point.id, point.payload
+                continue
+            self.foreign_hits += 1
+            _log.error("foreign_point_dropped", cabinet_id=cabinet.cabinet_id, point_id=point.id)
+
+
+def _cursor(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError as error:
+        raise RequestError("invalid_request", "the cursor is none that was given") from error

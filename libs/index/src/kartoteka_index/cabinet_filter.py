@@ -1,0 +1,156 @@
+"""The one place where filters are made. None is made without a granted cabinet."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from qdrant_client import models
+
+from kartoteka_contracts.access import AuthorisedCabinet
+from kartoteka_contracts.ids import CabinetId, DocumentId, Epoch, Version
+from kartoteka_contracts.tasks import DocumentState
+from kartoteka_index.facets import facet
+from kartoteka_index.manifest import Outcome
+from kartoteka_index.search import SearchQuery
+
+__all__ = [
+    "CABINET",
+    "belongs",
+    "cabinet_value",
+    "chunks_below",
+    "chunks_of",
+    "documents_of",
+    "searched",
+    "undecided",
+]
+
+CABINET: Final = "cabinet_id"
+
+Work = tuple[DocumentId, Version, Epoch]
+"""A document's version and epoch: what one publication or attempt at it is named by."""
+
+
+def cabinet_value(cabinet_id: CabinetId) -> str:
+    """Return a cabinet as payloads have it: only keyword indexes can be a tenant's."""
+    return str(cabinet_id)
+
+
+def belongs(cabinet: AuthorisedCabinet, payload: Mapping[str, Any] | None) -> bool:
+    """Whether a point that came back is the cabinet's: nothing in Qdrant enforces it for us."""
+    return payload is not None and payload.get(CABINET) == cabinet_value(cabinet.cabinet_id)
+
+
+def chunks_of(
+    cabinet: AuthorisedCabinet, document_id: DocumentId, version: Version, epoch: Epoch
+) -> models.Filter:
+    """Return the filter for the chunks of exactly one work."""
+    return _within(cabinet, must=_work((document_id, version, epoch)))
+
+
+def chunks_below(
+    cabinet: AuthorisedCabinet, document_id: DocumentId, version: Version, epoch: Epoch
+) -> models.Filter:
+    """Return the filter for a document's chunks strictly below (version, epoch)."""
+    return _within(
+        cabinet,
+        must=[_equals("document_id", document_id), _below("version", version, "epoch", epoch)],
+    )
+
+
+def undecided(
+    cabinet: AuthorisedCabinet, document_id: DocumentId, version: Version, epoch: Epoch
+) -> models.Filter:
+    """Return the filter for a document's manifest where only lower work is decided."""
+    return _within(
+        cabinet,
+        must=[
+            models.HasIdCondition(has_id=[document_id]),
+            _below("fence", version, "epoch", epoch),
+        ],
+    )
+
+
+def documents_of(cabinet: AuthorisedCabinet, state: DocumentState | None = None) -> models.Filter:
+    """Return the filter for a cabinet's decided manifests, in one state or in any."""
+    decided = models.FieldCondition(key="fence", range=models.Range(gt=0))
+    if state is None:
+        return _within(cabinet, must=[decided])
+    return _within(cabinet, must=[decided, _in_state(state)])
+
+
+def _in_state(state: DocumentState) -> models.Condition:
+    """Return the condition that says of payloads what ``Manifest.state`` says of values."""
+    nothing = models.IsEmptyCondition(is_empty=models.PayloadField(key="published"))
+    cancelled = _equals("outcome", Outcome.CANCELLED)
+    match state:
+        case DocumentState.INDEXED:
+            settled = _any("outcome", [Outcome.PUBLISHED, Outcome.UNCHANGED])
+            kept = models.Filter(must=[cancelled], must_not=[nothing])
+            return models.Filter(should=[settled, kept])
+        case DocumentState.ACCEPTED:
+            return models.Filter(must=[cancelled, nothing])
+        case DocumentState.EMPTY | DocumentState.FAILED | DocumentState.DELETED:
+            return _equals("outcome", state)
+
+
+def searched(
+    cabinet: AuthorisedCabinet, query: SearchQuery, *, without: Sequence[Work] = ()
+) -> models.Filter:
+    """Return the filter of a search.
+
+    Args:
+        cabinet: the granted one.
+        query: what is asked for.
+        without: works whose chunks are known not to be published.
+    """
+    must: list[models.Condition] = []
+    if query.document_ids:
+        must.append(_any("document_id", [str(document) for document in query.document_ids]))
+    if query.external_ids:
+        must.append(_any("external_id", list(query.external_ids)))
+    for key, wanted in query.metadata.items():
+        values = [wanted] if wanted is None or isinstance(wanted, str | int | float) else wanted
+        must.append(_any("facets", [facet(key, value) for value in values]))
+    return _within(
+        cabinet, must=must, must_not=[models.Filter(must=_work(work)) for work in without]
+    )
+
+
+def _within(
+    cabinet: AuthorisedCabinet,
+    *,
+    must: Sequence[models.Condition],
+    must_not: Sequence[models.Condition] = (),
+) -> models.Filter:
+    if not isinstance(cabinet, AuthorisedCabinet):
+        raise TypeError("a filter takes an AuthorisedCabinet, which only an access check makes")
+    own = _equals(CABINET, cabinet_value(cabinet.cabinet_id))
+    return models.Filter(must=[own, *must], must_not=list(must_not) or None)
+
+
+def _work(work: Work) -> list[models.Condition]:
+    document_id, version, epoch = work
+    return [
+        _equals("document_id", document_id),
+        _equals("version", version),
+        _equals("epoch", epoch),
+    ]
+
+
+def _below(major: str, version: Version, minor: str, epoch: Epoch) -> models.Filter:
+    """Return (major, minor) < (version, epoch), the pairs compared from the left."""
+    lower = models.FieldCondition(key=major, range=models.Range(lt=version))
+    same_but_lower = models.Filter(
+        must=[
+            _equals(major, version),
+            models.FieldCondition(key=minor, range=models.Range(lt=epoch)),
+        ]
+    )
+    return models.Filter(should=[lower, same_but_lower])
+
+
+def _equals(key: str, value: str | int) -> models.FieldCondition:
+    return models.FieldCondition(key=key, match=models.MatchValue(value=value))
+
+
+def _any(key: str, values: list[str]) -> models.FieldCondition:
+    return models.FieldCondition(key=key, match=models.MatchAny(any=values))

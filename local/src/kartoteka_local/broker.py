@@ -1,0 +1,133 @@
+"""The embedded Apache Kafka: one KRaft node on loopback."""
+
+import base64
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kartoteka_local.errors import StackError
+from kartoteka_local.home import Home
+
+__all__ = ["Broker"]
+
+_JVM: Final = (
+    "-Xms128m",
+    "-Xmx320m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:-UsePerfData",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Xshare:auto",
+    "-Djava.awt.headless=true",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
+)
+
+_PROPERTIES: Final[Mapping[str, str]] = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "auto.create.topics.enable": "false",
+    "num.network.threads": "2",
+    "num.io.threads": "2",
+    # The default takes 128 MiB of heap.
+    "log.cleaner.dedupe.buffer.size": "4194304",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """How to format and run it."""
+
+    java: str
+    lib: Path
+    home: Home
+    port: int
+    controller_port: int
+
+    @property
+    def address(self) -> str:
+        """host:port for clients."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The command that runs it."""
+        return (*self._java("kafka.Kafka"), str(self._config))
+
+    def prepare(self) -> None:
+        """Write its configuration, and format its data folder where that is new.
+
+        Raises:
+            StackError: the jars are missing, or the data folder is damaged or cannot be formatted.
+        """
+        if not any(self.lib.glob("kafka_2.13-*.jar")):
+            raise StackError(
+                f"Kafka's jars are not in {self.lib}. Run `make run`, which fetches them, or "
+                "`python3 local/setup_environment.py`."
+            )
+        data = self.home.kafka_data
+        self._config.write_text(self._configuration(), encoding="utf-8")
+        if (data / "meta.properties").exists():
+            return
+        if data.exists() and any(data.iterdir()):
+            raise StackError(
+                f"Kafka's data folder is damaged: {data} has no meta.properties. Nothing was "
+                "deleted. Put back a copy of the folder if there is one; else move it aside and "
+                f"run the same again:\n\n    mv {data} {data}.damaged\n\n{self.advice}"
+            )
+        self._format()
+
+    @property
+    def advice(self) -> str:
+        """What is lost without its data, and what is not."""
+        return (
+            "Indexed documents stay searchable without Kafka's data, and every uploaded file is "
+            f"kept in {self.home.objects}; files that were accepted but not yet indexed must be "
+            "uploaded again."
+        )
+
+    def _format(self) -> None:
+        cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+        command = [*self._java("kafka.tools.StorageTool"), "format", "-t", cluster]
+        done = subprocess.run(
+            [*command, "-c", str(self._config)],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        if done.returncode != 0:
+            tail = "\n".join((done.stdout + done.stderr).splitlines()[-10:])
+            raise StackError(f"Kafka's data folder could not be formatted:\n{tail}")
+
+    def _java(self, main: str) -> tuple[str, ...]:
+        return (self.java, *_JVM, "-cp", f"{self.lib}/*", main)
+
+    @property
+    def _config(self) -> Path:
+        return self.home.kafka / "server.properties"
+
+    def _configuration(self) -> str:
+        controller = f"127.0.0.1:{self.controller_port}"
+        properties = {
+            **_PROPERTIES,
+            "controller.quorum.voters": f"1@{controller}",
+            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.address}",
+            "log.dirs": str(self.home.kafka_data).replace("\\", "\\\\"),
+        }
+        return "".join(f"{name}={value}\n" for name, value in properties.items())

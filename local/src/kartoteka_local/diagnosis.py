@@ -1,0 +1,70 @@
+"""Why a child died, as far as its last words tell, and what to do about it."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from kartoteka_local.program import Program
+
+__all__ = ["Diagnosis", "diagnose"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """A cause and its cure."""
+
+    advice: str
+    hopeless: bool
+    """No restart helps: a person must act first."""
+
+
+_PORT: Final = re.compile(r"address already in use|BindException|EADDRINUSE", re.IGNORECASE)
+_DISK: Final = re.compile(r"no space left on device|ENOSPC|disk quota exceeded", re.IGNORECASE)
+_MEMORY: Final = re.compile(r"OutOfMemoryError|MemoryError|Cannot allocate memory")
+_DAMAGE: Final = re.compile(
+    r"corrupt|damaged|meta\.properties|InconsistentClusterId|InvalidRecordException"
+    r"|CorruptRecordException|LogDirFailure|log dirs? .* (failed|offline)|KafkaStorageException"
+    r"|quorum-state|delete the folder|re-index|failed to open WAL|KafkaException: Failed to"
+    r"|snapshot",
+    re.IGNORECASE,
+)
+_SETTINGS: Final = re.compile(r"Wrong settings:|SettingsError")
+_SIGKILL: Final = -9
+
+
+def diagnose(program: Program, code: int, words: tuple[str, ...]) -> Diagnosis:
+    """Return the likeliest cause, from the exit code and the last words."""
+    text = "\n".join(words)
+    if _DISK.search(text):
+        return Diagnosis(
+            hopeless=False,
+            advice="The disk is full. Free some space, then run the same again: what was accepted "
+            "is kept.",
+        )
+    if _PORT.search(text):
+        setting = program.port_setting
+        return Diagnosis(
+            hopeless=False,
+            advice="Its port is taken by another program. Stop that program"
+            + (f", or set {setting} to another port (0 takes a free one)." if setting else "."),
+        )
+    if _SETTINGS.search(text):
+        return Diagnosis(hopeless=True, advice="Correct the settings named above.")
+    if program.data is not None and code != _SIGKILL and _DAMAGE.search(text):
+        return Diagnosis(hopeless=True, advice=_damage_advice(program))
+    if _MEMORY.search(text) or code == _SIGKILL:
+        return Diagnosis(
+            hopeless=False,
+            advice="It may have run out of memory: close other programs, or set EMBEDDERS=1. "
+            + program.advice,
+        )
+    return Diagnosis(hopeless=False, advice=program.advice)
+
+
+def _damage_advice(program: Program) -> str:
+    return (
+        f"Its data folder looks damaged: {program.data}\n"
+        "Nothing was deleted. Put back a copy of the folder if there is one; else move it aside "
+        "and run the same again:\n\n"
+        f"    mv {program.data} {program.data}.damaged\n\n{program.advice}"
+    )

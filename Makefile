@@ -1,0 +1,37 @@
+# Kartoteka. Every target says what it is for; the default one lists them.
+PYTHON ?= python3
+VENV := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint bench docs lock setup-run setup-test
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: setup-run ## Start the whole system here and index the samples; Ctrl-C stops it
+	@exec $(VENV)/python -m kartoteka_local run
+
+test: setup-test ## Run every check and every test, on real Kafka
+	@$(MAKE) --no-print-directory lint
+	@$(VENV)/pytest -q
+
+check: setup-test ## Run the quick part: style, types, layers, unit tests
+	@$(MAKE) --no-print-directory lint
+	@$(VENV)/pytest -q -m "not integration"
+
+lint: ## Check style and types
+	@$(VENV)/ruff check . && $(VENV)/ruff format --check -q . && $(VENV)/mypy .
+
+bench: setup-test ## Measure the real stack beside its baselines
+	@$(VENV)/python -m tests.bench $(BENCH)
+
+docs: setup-test ## Write what is generated from the code: schemas, docs/*.md
+	@$(VENV)/python docs/generate.py
+
+lock: setup-test ## Lock dependencies anew
+	@requirements/lock.sh
+
+setup-run:
+	@$(PYTHON) local/setup_environment.py run
+
+setup-test:
+	@$(PYTHON) local/setup_environment.py test

@@ -6,15 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from kartoteka_index import QdrantSettings
 from kartoteka_runtime.env import Fragment, read_all
 from kartoteka_runtime.kafka import KafkaSettings
 from kartoteka_runtime.logs import LogSettings
 from kartoteka_runtime.objects import ObjectStoreSettings
 from kartoteka_runtime.producer import ProducerSettings
 
-__all__ = ["ApiSettings", "Settings", "UploadSettings"]
+__all__ = [
+    "ApiSettings",
+    "EmbeddingsSettings",
+    "SearchSettings",
+    "Settings",
+    "UploadSettings",
+    "ViewSettings",
+]
 
 _MIB = 1024 * 1024
 _GIB = 1024 * _MIB
@@ -67,6 +75,56 @@ class UploadSettings(Fragment):
     """Bytes that the uploads under way have announced together; more answers 503."""
 
 
+class ViewSettings(Fragment):
+    """The view of tasks that this process keeps."""
+
+    prefix: ClassVar[str] = "VIEW_"
+
+    path: Path
+    """Folder of the view's file. It is a cache: losing it costs the time to read the topics again.
+    One process at a time may use it."""
+    miss_wait: float = Field(default=1.5, gt=0, le=30)
+    """Seconds that a lookup of an unknown id waits for the view to catch up before it answers
+    503."""
+    max_listeners: int = Field(default=500, ge=1)
+    """Event streams open at once; one more answers 503. Each is a connection."""
+    stream_seconds: float = Field(default=3600.0, gt=0)
+    """Seconds after which an event stream ends though its task goes on; clients connect again."""
+    heartbeat_seconds: float = Field(default=15.0, gt=0)
+    """Seconds between comments on a silent event stream, so that proxies keep it open."""
+
+
+class EmbeddingsSettings(Fragment):
+    """Where query vectors come from."""
+
+    prefix: ClassVar[str] = "EMBEDDINGS_"
+
+    urls: tuple[str, ...] = Field(min_length=1)
+    """Base URLs of the embedders, comma-separated; asked in turn. A name with several addresses
+    counts as all of them."""
+    timeout: float = Field(default=10.0, gt=0)
+    """Seconds that one embedder is given for a query before the next is asked."""
+    rest: float = Field(default=5.0, gt=0)
+    """Seconds for which an embedder that did not answer is left out."""
+
+
+class SearchSettings(Fragment):
+    """What searches may ask, and for which model."""
+
+    prefix: ClassVar[str] = "SEARCH_"
+
+    model_name: str | None = None
+    """The embedding model's name; asked from the embedders when unset."""
+    model_dimension: int | None = Field(default=None, ge=1)
+    """Numbers in its vectors; goes with SEARCH_MODEL_NAME."""
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if (self.model_name is None) != (self.model_dimension is None):
+            raise ValueError("SEARCH_MODEL_NAME and SEARCH_MODEL_DIMENSION must be set together")
+        return self
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that ``ingest_api serve`` reads from the environment."""
@@ -77,6 +135,10 @@ class Settings:
     producer: ProducerSettings
     objects: ObjectStoreSettings
     logs: LogSettings
+    qdrant: QdrantSettings
+    view: ViewSettings
+    embeddings: EmbeddingsSettings
+    search: SearchSettings
 
     @classmethod
     def load(cls, env: Mapping[str, str] | None = None) -> Self:

@@ -7,6 +7,7 @@ not speak by itself.
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -23,12 +24,22 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
+from ingest_api.domain.log_batch import Partition
 from kartoteka_runtime.kafka import KafkaSettings, client_options
 
-__all__ = ["log_identity"]
+__all__ = ["Log", "describe_log"]
 
 _METADATA: Final = 3
 _VERSION: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """Some topics of one broker, as they are now."""
+
+    identity: str
+    """Equal exactly for the same topics of the same cluster."""
+    partitions: frozenset[Partition]
 
 
 class _Uuid:
@@ -125,8 +136,8 @@ class _Metadata(Request[_Question]):  # type: ignore[misc]  # likewise
         return request_struct_class(topics, False, False, False, {})  # noqa: FBT003 - positional wire fields
 
 
-async def log_identity(settings: KafkaSettings, topics: Iterable[str], *, client_id: str) -> str:
-    """Ask the broker which log it holds, as text that is equal exactly for the same one.
+async def describe_log(settings: KafkaSettings, topics: Iterable[str], *, client_id: str) -> Log:
+    """Ask the broker which log it holds.
 
     Raises:
         UnknownTopicOrPartitionError: a topic is not there.
@@ -142,8 +153,15 @@ async def log_identity(settings: KafkaSettings, topics: Iterable[str], *, client
         answer = (await client.send(node, _Metadata(wanted))).to_object()
     finally:
         await client.close()
+    missing = [topic["topic"] for topic in answer["topics"] if topic["error_code"]]
+    if missing:
+        raise UnknownTopicOrPartitionError(f"no such topics: {', '.join(missing)}")
     ids = {topic["topic"]: topic["topic_id"].hex for topic in answer["topics"]}
-    faults = [t["topic"] for t in answer["topics"] if t["error_code"]]
-    if faults or set(ids) != set(wanted):
-        raise UnknownTopicOrPartitionError(", ".join(faults))
-    return json.dumps({"cluster": answer["cluster_id"], "topics": ids}, sort_keys=True)
+    return Log(
+        identity=json.dumps({"cluster": answer["cluster_id"], "topics": ids}, sort_keys=True),
+        partitions=frozenset(
+            Partition(topic["topic"], part["partition"])
+            for topic in answer["topics"]
+            for part in topic["partitions"]
+        ),
+    )

@@ -82,6 +82,12 @@ class SqliteCatalogue:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="view-sqlite")
         self._db: sqlite3.Connection | None = None
         self._lock: int | None = None
+        self._damaged = False
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether any call met damage since the file was last built."""
+        return self._damaged
 
     async def open(self) -> None:
         """Open the file, replacing one that is damaged or not ours.
@@ -192,13 +198,13 @@ class SqliteCatalogue:
             loop.run_in_executor(self._thread, self._guarded, function, *arguments)
         )
 
-    @staticmethod
-    def _guarded(function: Callable[..., T], *arguments: object) -> T:
+    def _guarded(self, function: Callable[..., T], *arguments: object) -> T:
         try:
             return function(*arguments)
         except sqlite3.OperationalError as error:
             raise CatalogueUnwritableError(str(error)) from error
         except sqlite3.DatabaseError as error:
+            self._damaged = True
             raise CatalogueDamagedError(str(error)) from error
         except OSError as error:
             raise CatalogueUnwritableError(str(error)) from error
@@ -236,6 +242,7 @@ class SqliteCatalogue:
             self._db = None
         catalogue_schema.remove(self._folder)
         self._db = catalogue_schema.connect(self._folder)
+        self._damaged = False
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 __all__ = ["ServerProcess"]
@@ -15,7 +15,14 @@ _SHOWN_CHARACTERS = 3000
 class ServerProcess:
     """One operating-system process whose output goes to a file."""
 
-    def __init__(self, command: Sequence[str], *, log: Path, cwd: Path) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         # A test run that is killed must not leave servers behind.
         setpriv = shutil.which("setpriv")
         tied = (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
@@ -27,6 +34,7 @@ class ServerProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=cwd,
+                env=None if env is None else dict(env),
             )
 
     @property

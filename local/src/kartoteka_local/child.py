@@ -4,12 +4,10 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
-from kartoteka_local import leash
+from kartoteka_local.command import leashed
 from kartoteka_local.diagnosis import diagnose
 from kartoteka_local.errors import KeepsDyingError
 from kartoteka_local.last_words import last_words
@@ -21,7 +19,6 @@ from kartoteka_runtime.clock import Clock
 __all__ = ["Child"]
 
 _PROBE_SECONDS: Final = 0.1
-_LEASH: Final = (sys.executable, "-I", "-S", str(Path(leash.__file__)), "exec")
 
 
 class Child:
@@ -104,9 +101,7 @@ class Child:
         self.program.log.parent.mkdir(parents=True, exist_ok=True)
         with self.program.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *_LEASH,
-                str(os.getpid()),
-                *self.program.argv,
+                *leashed(*self.program.argv),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -24,6 +24,10 @@ class StackFile:
     """By name: kafka, qdrant, ingest-api, embedder-1, …; only what the stack started."""
     supervisor_pid: int
 
+    def with_pids(self, pids: Mapping[str, int]) -> "StackFile":
+        """Return the same with the processes of now."""
+        return dataclasses.replace(self, pids=dict(pids), supervisor_pid=os.getpid())
+
 
 def write_stack(home: Home, stack: StackFile) -> None:
     """Write or replace the file, whole at every moment, readable by its owner only."""

@@ -1,0 +1,200 @@
+"""The stack at work: started in order, watched, stopped in order."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from kartoteka_local.child import Child
+from kartoteka_local.console import Console
+from kartoteka_local.disk import shortage
+from kartoteka_local.errors import StackError
+from kartoteka_local.keys import api_key
+from kartoteka_local.plan import Plan
+from kartoteka_local.program import Program
+from kartoteka_local.restarts import RestartPolicy
+from kartoteka_local.settings import StackSettings
+from kartoteka_local.stack_file import StackFile, remove_stack, write_stack
+from kartoteka_local.topics import provision_topics
+from kartoteka_local.watcher import Watcher
+from kartoteka_runtime.clock import Clock
+
+__all__ = ["Stack"]
+
+_DISK_SECONDS: Final = 10.0
+_NEWS_SECONDS: Final = 10.0
+
+
+class Stack:
+    """The children of one plan.
+
+    Args:
+        plan: what to run.
+        settings: limits of the stack itself.
+        console: where to tell a person.
+        clock: the time.
+        watcher: kills the children should this process end suddenly.
+        policy: how often a child may die.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        settings: StackSettings,
+        *,
+        console: Console,
+        clock: Clock,
+        watcher: Watcher,
+        policy: RestartPolicy | None = None,
+    ) -> None:
+        self._plan = plan
+        self._settings = settings
+        self._console = console
+        self._clock = clock
+        self._watcher = watcher
+        self._policy = policy or RestartPolicy()
+        self._children: dict[str, Child] = {}
+        self._keepers: set[asyncio.Task[None]] = set()
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._file: StackFile | None = None
+
+    async def run(
+        self, stop: asyncio.Event, when_ready: Callable[[StackFile], Awaitable[None]]
+    ) -> None:
+        """Start, do something once ready, stay up until told to stop; then stop everything.
+
+        Raises:
+            StackError: it could not start, or a child keeps dying; all are stopped by then.
+        """
+        work = asyncio.create_task(self._work(when_ready))
+        stopped = asyncio.create_task(stop.wait())
+        disk = asyncio.create_task(self._watch_disk())
+        try:
+            await asyncio.wait(
+                {work, stopped, disk, self._failure}, return_when=asyncio.FIRST_COMPLETED
+            )
+            for ended in (self._failure, work, disk):
+                if ended.done():
+                    await ended
+        finally:
+            for task in (work, stopped, disk):
+                task.cancel()
+            await asyncio.gather(work, stopped, disk, return_exceptions=True)
+            await self._shut_down()
+
+    def kill(self) -> None:
+        """End all children at once: somebody is out of patience."""
+        for child in self._children.values():
+            child.kill()
+
+    async def _work(self, when_ready: Callable[[StackFile], Awaitable[None]]) -> None:
+        began = self._clock.monotonic()
+        news = asyncio.create_task(self._tell_what_is_waited_for())
+        try:
+            async with asyncio.timeout(self._settings.start_timeout):
+                key = await self._start()
+        except TimeoutError:
+            raise StackError(
+                f"The stack is not ready after {self._settings.start_timeout:.0f} s:\n"
+                f"{self._reasons()}\nLogs: {self._plan.home.log('x').parent}"
+            ) from None
+        finally:
+            news.cancel()
+        self._file = StackFile(
+            api_url=self._plan.api_url,
+            api_key=key,
+            kafka=self._plan.kafka_address,
+            qdrant_url=self._plan.qdrant_url,
+            pids={},
+            supervisor_pid=0,
+        )
+        self._write_file()
+        self._console.say(f"Ready in {self._clock.monotonic() - began:.1f} s.")
+        await when_ready(self._file)
+        await asyncio.Event().wait()
+
+    async def _start(self) -> str:
+        """Start everything, as much as possible at once. Returns the API key."""
+        plan = self._plan
+        for program in (plan.kafka, plan.qdrant):
+            if program is not None:
+                self._launch(program)
+        key = await api_key(plan, self._console)
+        self._launch(plan.api)
+        if plan.kafka is not None:
+            await self._children[plan.kafka.name].ready.wait()
+        await provision_topics(plan)
+        for program in plan.embedders:
+            self._launch(program)
+        for child in tuple(self._children.values()):
+            await child.ready.wait()
+        return key
+
+    def _launch(self, program: Program) -> None:
+        child = Child(
+            program,
+            policy=self._policy,
+            clock=self._clock,
+            watcher=self._watcher,
+            say=self._console.warn,
+            changed=self._write_file,
+        )
+        self._children[program.name] = child
+        keeper = asyncio.create_task(child.keep_alive(), name=program.name)
+        self._keepers.add(keeper)
+        keeper.add_done_callback(self._kept)
+
+    def _kept(self, keeper: asyncio.Task[None]) -> None:
+        if keeper.cancelled() or self._failure.done():
+            return
+        error = keeper.exception()
+        if error is not None:
+            self._failure.set_exception(error)
+
+    def _write_file(self) -> None:
+        if self._file is None:
+            return
+        pids = {name: c.pid for name, c in self._children.items() if c.pid is not None}
+        write_stack(self._plan.home, self._file.with_pids(pids))
+
+    async def _shut_down(self) -> None:
+        self._file = None
+        remove_stack(self._plan.home)
+        embedders = [program.name for program in self._plan.embedders]
+        for names in (["ingest-api"], embedders, ["qdrant"], ["kafka"]):
+            await asyncio.gather(*(self._stop(name) for name in names if name in self._children))
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        if self._failure.done():
+            self._failure.exception()  # it was raised, or came too late to matter
+
+    async def _stop(self, name: str) -> None:
+        child = self._children[name]
+        if child.pid is None:
+            await child.stop()
+            return
+        began = self._clock.monotonic()
+        self._console.say(f"stopping {name} …")
+        in_time = await child.stop()
+        took = self._clock.monotonic() - began
+        self._console.say(f"stopped {name} in {took:.1f} s{'' if in_time else ', by force'}")
+
+    async def _watch_disk(self) -> None:
+        warned = False
+        while True:
+            problem = shortage(self._plan.home.root, self._settings.min_free_bytes)
+            if problem and not warned:
+                self._console.warn(problem)
+            warned = problem is not None
+            await asyncio.sleep(_DISK_SECONDS)
+
+    async def _tell_what_is_waited_for(self) -> None:
+        while True:
+            await asyncio.sleep(_NEWS_SECONDS)
+            self._console.say(f"Starting …\n{self._reasons()}")
+
+    def _reasons(self) -> str:
+        waiting = [
+            f"    {name}: {child.waits_for}"
+            for name, child in self._children.items()
+            if not child.ready.is_set()
+        ]
+        return "\n".join(waiting) or "    topics are being made"

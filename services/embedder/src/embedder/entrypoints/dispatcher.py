@@ -1,0 +1,383 @@
+"""The dispatcher: takes records as they come, runs them as they may, lets go of them in order."""
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine
+from functools import partial
+from typing import Any, Final
+
+from embedder.domain.admission import Admission, Limits, Turns, Work, work_of
+from embedder.domain.delivery import Delivery
+from embedder.domain.due import Due
+from embedder.domain.job import Job
+from embedder.domain.lanes import Lanes
+from embedder.domain.window import Place
+from embedder.entrypoints.acks import Acks
+from embedder.entrypoints.ticket import Ticket
+from embedder.ports import JobHandler
+from embedder.telemetry import DispatchMetrics, Pulse
+from kartoteka_contracts.errors import EventError
+from kartoteka_contracts.topics import JOB_TOPICS
+from kartoteka_runtime.clock import Clock, SystemClock
+from kartoteka_runtime.logs import get_logger
+from kartoteka_runtime.metrics import Metrics
+
+__all__ = ["Dispatcher", "HandlerBrokeError"]
+
+_log = get_logger(__name__)
+
+_KILL_SECONDS: Final = 5.0
+_FLUSH_SECONDS: Final = 5.0
+
+
+class HandlerBrokeError(Exception):
+    """The handler broke its contract.
+
+    Nothing of that record was acknowledged; the process must end, so that it is delivered again.
+    """
+
+
+class Dispatcher:
+    """Runs the handler for each record, and acknowledges in order.
+
+    All methods must be called on one event loop. :meth:`run` must run as long as the dispatcher is
+    used; it raises HandlerBrokeError when the process must end.
+    """
+
+    def __init__(
+        self,
+        handler: JobHandler,
+        limits: Limits,
+        *,
+        clock: Clock | None = None,
+        pulse: Pulse | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._handler = handler
+        self._limits = limits
+        self._clock = clock or SystemClock()
+        self._pulse = pulse or Pulse(self._clock)
+        self._acks = Acks()
+        self._lanes: Lanes[Ticket] = Lanes()
+        self._admission = Admission(limits)
+        self._turns: Turns[Ticket] = Turns(limits)
+        self._due: Due[Ticket] = Due(capacity=limits.held, size=limits.held_bytes)
+        self._live: dict[tuple[Place, int], Ticket] = {}
+        self._busy: set[Ticket] = set()
+        self._is_suspended = True
+        self._is_draining = False
+        self._changed = asyncio.Event()
+        self._broken: asyncio.Event = asyncio.Event()
+        self._error: BaseException | None = None
+        self._metrics = DispatchMetrics(metrics or Metrics())
+        self._metrics.observe(
+            admitted=self._admission.inside,
+            running=self._turns.running,
+            unacknowledged=self._unacknowledged,
+            held=self._due.__len__,
+        )
+
+    # --- what the log calls ---------------------------------------------------------------------
+
+    def suspend(self) -> None:
+        """Start nothing more: the partitions are being shared out again."""
+        self._is_suspended = True
+
+    def turn(self, generation: int, places: Collection[Place]) -> None:
+        """Begin a generation: all that is not done is delivered again.
+
+        Running work of kept partitions goes on and is adopted when its record comes; running work
+        of lost partitions is cancelled; what has not started is forgotten.
+        """
+        self._acks.turn(generation, places)
+        self._due.clear()
+        self._turns.clear()
+        self._lanes.keep_running()
+        for ticket in list(self._live.values()):
+            if ticket.task is None:
+                self._drop(ticket)
+            elif ticket.delivery.place not in places:
+                self._metrics.lost.inc()
+                self._cancel(ticket, "the partition went to another worker")
+        self._metrics.generations.inc()
+        self._pulse.beat()
+        self._is_suspended = False
+        self._go_on()
+
+    async def submit(self, delivery: Delivery) -> None:
+        """Take in a record; waits while its class is full, which pauses its topic.
+
+        Never raises: what cannot be read is put to the dead letters by the handler.
+        """
+        if self._broken.is_set() or not self._acks.open(delivery):
+            return
+        if self._recognise(delivery) or self._is_draining:
+            return
+        ticket = self._take_in(delivery)
+        if ticket.not_before_ms > self._now_ms():
+            if await self._until(ticket, lambda: not self._due.is_full):
+                size = len(delivery.record.value or b"")
+                self._due.hold(ticket, due_ms=ticket.not_before_ms, size=size)
+                self._count(ticket.work, "held")
+                self._notify()
+            return
+        if await self._until(ticket, lambda: self._has_room(ticket)):
+            self._let_in(ticket)
+
+    # --- what the process calls -----------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work until cancelled.
+
+        Raises:
+            HandlerBrokeError: the handler raised; end the process.
+        """
+        background = [
+            asyncio.create_task(self._acks.run(), name="acks"),
+            asyncio.create_task(self._release_due(), name="due"),
+            asyncio.create_task(self._broken.wait(), name="broken"),
+        ]
+        try:
+            await asyncio.wait(background, return_when=asyncio.FIRST_COMPLETED)
+            for task in background[:2]:
+                if task.done() and not task.cancelled() and task.exception() is not None:
+                    raise HandlerBrokeError("a dispatcher loop ended") from task.exception()
+            raise HandlerBrokeError("the job handler raised") from self._error
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+
+    async def drain(self, seconds: float) -> int:
+        """Start nothing more, let running work end, and acknowledge it.
+
+        Args:
+            seconds: after which running work is cancelled; its records are delivered again.
+
+        Returns:
+            How many tasks were cancelled.
+        """
+        self._is_draining = True
+        self._notify()
+        await self._finish_running(seconds)
+        killed = len(self._busy)
+        for ticket in list(self._busy):
+            self._cancel(ticket, "the worker is about to stop")
+        await self._finish_running(_KILL_SECONDS)
+        if not self._broken.is_set():
+            try:
+                await asyncio.wait_for(self._acks.flush(), _FLUSH_SECONDS)
+            except TimeoutError:
+                _log.warning("drain_acks_late")
+        return killed
+
+    @property
+    def running(self) -> int:
+        """Tasks under way."""
+        return len(self._busy)
+
+    @property
+    def stalled_seconds(self) -> float:
+        """Seconds without progress while work is pending; 0 where none is."""
+        is_pending = len(self._live) > len(self._due)
+        return self._pulse.age if is_pending and not self._is_suspended else 0.0
+
+    def dead_heads(self) -> frozenset[tuple[Place, int]]:
+        """Return records that hold up their partition without anything that would end them."""
+        if self._is_draining or self._is_suspended:
+            return frozenset()
+        return frozenset(head for head in self._acks.heads().items() if head not in self._live)
+
+    # --- at the door ----------------------------------------------------------------------------
+
+    def _recognise(self, delivery: Delivery) -> bool:
+        """Return whether this record was delivered before and runs, or has ended, here."""
+        if self._acks.was_settled(delivery):
+            self._acks.settle(delivery)
+            self._count(work_of(delivery.place), "settled_before")
+            return True
+        ticket = self._live.get(delivery.id)
+        if ticket is None or not ticket.adopt(delivery):
+            return False
+        self._count(ticket.work, "adopted")
+        return True
+
+    def _take_in(self, delivery: Delivery) -> Ticket:
+        if not self._live:
+            self._pulse.beat()
+        ticket = Ticket.of(delivery)
+        self._live[delivery.id] = ticket
+        return ticket
+
+    def _has_room(self, ticket: Ticket) -> bool:
+        topic = ticket.delivery.place.topic
+        return (
+            self._admission.admits(ticket.work)
+            and self._acks.size(topic) <= self._limits.unacknowledged
+        )
+
+    async def _until(self, ticket: Ticket, condition: Callable[[], bool]) -> bool:
+        """Wait for a condition; False where the ticket is no longer wanted."""
+        while self._live.get(ticket.delivery.id) is ticket:
+            if self._is_draining or self._broken.is_set():
+                return False
+            if condition():
+                return True
+            await self._changed.wait()
+        return False
+
+    def _let_in(self, ticket: Ticket) -> None:
+        self._admission.enter(ticket.work)
+        ticket.is_admitted = True
+        if isinstance(ticket.read, EventError):
+            self._count(ticket.work, "unreadable")
+            self._close(ticket, self._handler.reject(ticket.delivery.record, ticket.read))
+            return
+        self._count(ticket.work, "let_in")
+        offer = self._lanes.offer(ticket.read.event.key, ticket, ticket.read.order)
+        for stale in offer.close:
+            job = stale.job
+            self._turns.discard(stale.work, job.event.cabinet_id, stale)
+            self._close(stale, self._handler.supersede(job))
+        if offer.stop is not None:
+            self._supersede(offer.stop)
+        if offer.ready is not None:
+            self._make_ready(offer.ready)
+        self._go_on()
+
+    # --- running --------------------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        """Start all that may start now, and wake whoever waits for a change."""
+        while not (self._is_suspended or self._is_draining or self._broken.is_set()):
+            ticket = self._turns.next()
+            if ticket is None:
+                break
+            job = ticket.job
+            self._lanes.start(job.event.key, ticket)
+            self._launch(ticket, self._handler.handle(job, ticket.lease), has_slot=True)
+        self._notify()
+
+    def _make_ready(self, ticket: Ticket) -> None:
+        self._turns.put(ticket.work, ticket.job.event.cabinet_id, ticket)
+
+    def _close(self, ticket: Ticket, work: Coroutine[Any, Any, None]) -> None:
+        """End work that is not to be run; takes no slot."""
+        self._launch(ticket, work, has_slot=False)
+
+    def _launch(self, ticket: Ticket, work: Coroutine[Any, Any, None], *, has_slot: bool) -> None:
+        ticket.began = ticket.began or self._clock.monotonic()
+        ticket.task = asyncio.create_task(work)
+        self._busy.add(ticket)
+        self._pulse.beat()
+        ticket.task.add_done_callback(partial(self._ended, ticket, has_slot=has_slot))
+
+    def _supersede(self, ticket: Ticket) -> None:
+        if ticket.is_superseded or ticket.is_lost or ticket.task is None:
+            return
+        ticket.is_superseded = True
+        ticket.lease.end("newer work of the document arrived")
+        ticket.task.cancel()
+
+    def _cancel(self, ticket: Ticket, reason: str) -> None:
+        ticket.is_lost = True
+        ticket.lease.end(reason)
+        if ticket.task is not None:
+            ticket.task.cancel()
+
+    def _ended(self, ticket: Ticket, task: asyncio.Task[None], *, has_slot: bool) -> None:
+        self._busy.discard(ticket)
+        self._pulse.beat()
+        if has_slot:
+            self._turns.end(ticket.work)
+        if task.cancelled():
+            self._cancelled(ticket, was_handling=has_slot)
+        elif (error := task.exception()) is not None:
+            self._break(ticket, error)
+        else:
+            self._observe(ticket, "superseded" if ticket.is_superseded else "ended")
+            self._acks.settle(ticket.delivery)
+            self._drop(ticket)
+        self._go_on()
+
+    def _cancelled(self, ticket: Ticket, *, was_handling: bool) -> None:
+        if ticket.is_lost:
+            self._observe(ticket, "cancelled")
+            self._drop(ticket)
+        elif ticket.is_superseded and was_handling:
+            self._close(ticket, self._handler.supersede(ticket.job))
+        else:
+            self._break(ticket, RuntimeError("the handler cancelled itself"))
+
+    def _drop(self, ticket: Ticket) -> None:
+        """Forget a ticket; what waited for its lane is ready."""
+        if self._live.get(ticket.delivery.id) is ticket:
+            del self._live[ticket.delivery.id]
+        if ticket.is_admitted:
+            ticket.is_admitted = False
+            self._admission.leave(ticket.work)
+        if isinstance(ticket.read, Job):
+            ready = self._lanes.end(ticket.read.event.key, ticket)
+            if ready is not None:
+                self._make_ready(ready)
+
+    def _break(self, ticket: Ticket, error: BaseException) -> None:
+        origin = ticket.delivery.record.origin
+        _log.error(
+            "handler_broke_its_contract",
+            topic=origin.topic,
+            partition=origin.partition,
+            offset=origin.offset,
+            exc_info=error,
+        )
+        self._error = self._error or error
+        self._broken.set()
+
+    async def _finish_running(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while (left := deadline - loop.time()) > 0:
+            tasks = [ticket.task for ticket in self._busy if ticket.task is not None]
+            if not tasks or self._broken.is_set():
+                return
+            await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(0)  # the tasks' own callbacks come first
+
+    # --- retries --------------------------------------------------------------------------------
+
+    async def _release_due(self) -> None:
+        """Let in retries as their time comes."""
+        while True:
+            changed = self._changed
+            seconds: float | None = None
+            may_enter = not (self._is_suspended or self._is_draining)
+            if may_enter and self._admission.admits(Work.RETRY):
+                ticket = self._due.pop(self._now_ms())
+                if ticket is not None:
+                    self._let_in(ticket)
+                    continue
+                due_ms = self._due.next_ms
+                seconds = None if due_ms is None else max(0.0, (due_ms - self._now_ms()) / 1000)
+            try:
+                await asyncio.wait_for(changed.wait(), seconds)
+            except TimeoutError:
+                continue
+
+    # --- small things ---------------------------------------------------------------------------
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def _now_ms(self) -> int:
+        return int(self._clock.now().timestamp() * 1000)
+
+    def _count(self, work: Work, fate: str) -> None:
+        self._metrics.deliveries.labels(work, fate).inc()
+
+    def _observe(self, ticket: Ticket, end: str) -> None:
+        self._metrics.seconds.labels(ticket.work, end).observe(
+            self._clock.monotonic() - ticket.began
+        )
+
+    def _unacknowledged(self, work: Work) -> int:
+        return sum(self._acks.size(topic) for topic in JOB_TOPICS if topic.endswith(work))

@@ -1,0 +1,72 @@
+"""A ticket: one record on its way through the dispatcher."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from embedder.domain.admission import Work, work_of
+from embedder.domain.delivery import Delivery
+from embedder.domain.job import Job, Lease
+from kartoteka_contracts.codec import decode
+from kartoteka_contracts.envelope import Envelope
+from kartoteka_contracts.errors import EventError, MalformedEventError
+from kartoteka_contracts.events import DocumentSubmitted
+
+__all__ = ["Ticket"]
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One record that is let in, waits, runs or is being closed."""
+
+    delivery: Delivery
+    """The newest delivery of the record: an adopted task has a newer one than it began with."""
+    work: Work
+    read: Job | EventError
+    """What the record's value says, or why it cannot be read."""
+    lease: Lease = field(default_factory=Lease)
+    task: asyncio.Task[None] | None = None
+    """None until it runs."""
+    is_admitted: bool = False
+    is_superseded: bool = False
+    is_lost: bool = False
+    """Cancelled, to be delivered again: to another worker, or after a restart."""
+    began: float = 0.0
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> "Ticket":
+        """Read a delivery's value."""
+        return cls(delivery=delivery, work=work_of(delivery.place), read=_read(delivery))
+
+    @property
+    def job(self) -> Job:
+        """The job.
+
+        Raises:
+            TypeError: the record cannot be read.
+        """
+        if isinstance(self.read, EventError):
+            raise TypeError("a record that cannot be read has no job")
+        return self.read
+
+    @property
+    def not_before_ms(self) -> int:
+        """Milliseconds since the epoch before which it must not start; 0 for at once."""
+        return 0 if isinstance(self.read, EventError) else self.read.envelope.not_before_ms or 0
+
+    def adopt(self, delivery: Delivery) -> bool:
+        """Go on for a redelivery of the same record; False where this is not possible."""
+        if self.is_lost or self.delivery.digest != delivery.digest:
+            return False
+        self.delivery = delivery
+        return True
+
+
+def _read(delivery: Delivery) -> Job | EventError:
+    record = delivery.record
+    try:
+        event = decode(record.value)
+        if not isinstance(event, DocumentSubmitted):
+            raise MalformedEventError(f"{event.type!r} is no work for a job topic")
+    except EventError as error:
+        return error
+    return Job(record=record, event=event, envelope=Envelope.from_headers(record.headers))

@@ -1,0 +1,66 @@
+"""What a worker tells about itself in numbers. Labels are closed sets, never an id."""
+
+from collections.abc import Callable
+from functools import partial
+
+from embedder.domain.admission import Work
+from kartoteka_runtime.clock import Clock, SystemClock
+from kartoteka_runtime.metrics import Metrics
+
+__all__ = ["DispatchMetrics", "Pulse"]
+
+
+class Pulse:
+    """When something last went forward; the liveness probe asks it.
+
+    A long document reports its stages here, so that slow is not taken for stuck.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._last = self._clock.monotonic()
+
+    def beat(self) -> None:
+        """Note progress."""
+        self._last = self._clock.monotonic()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last progress."""
+        return self._clock.monotonic() - self._last
+
+
+class DispatchMetrics:
+    """The dispatcher's own metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.seconds = metrics.histogram(
+            "document_seconds", "Seconds from start to end of a document's work", ["work", "end"]
+        )
+        self.deliveries = metrics.counter(
+            "deliveries", "Records delivered, by what became of them at the door", ["work", "fate"]
+        )
+        self.acknowledged = metrics.counter("acknowledged", "Offsets released to the commit")
+        self.generations = metrics.counter("generations", "Rebalances that ended")
+        self.lost = metrics.counter("lost_tasks", "Running tasks cancelled with their partition")
+        self._admitted = metrics.gauge("admitted", "Records let in and not ended", ["work"])
+        self._running = metrics.gauge("running", "Documents in flight", ["work"])
+        self._held = metrics.gauge("held_retries", "Retries that wait for their time")
+        self._unacknowledged = metrics.gauge(
+            "unacknowledged", "Records delivered and not released", ["work"]
+        )
+
+    def observe(
+        self,
+        *,
+        admitted: Callable[[Work], int],
+        running: Callable[[Work], int],
+        unacknowledged: Callable[[Work], int],
+        held: Callable[[], int],
+    ) -> None:
+        """Read the gauges from these when they are scraped."""
+        for work in Work:
+            self._admitted.labels(work).set_function(partial(admitted, work))
+            self._running.labels(work).set_function(partial(running, work))
+            self._unacknowledged.labels(work).set_function(partial(unacknowledged, work))
+        self._held.set_function(held)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Self, get_type_hints
 
 from pydantic import Field, model_validator
 
@@ -22,6 +22,7 @@ __all__ = [
     "Settings",
     "UploadSettings",
     "ViewSettings",
+    "keys_file",
 ]
 
 _MIB = 1024 * 1024
@@ -141,6 +142,11 @@ class Settings:
     search: SearchSettings
 
     @classmethod
+    def fragments(cls) -> tuple[type[Fragment], ...]:
+        """Return what the settings are made of, for help texts."""
+        return tuple(get_type_hints(cls).values())
+
+    @classmethod
     def load(cls, env: Mapping[str, str] | None = None) -> Self:
         """Read all settings; ``None`` reads the process's environment.
 
@@ -148,3 +154,9 @@ class Settings:
             SettingsError: naming every wrong variable and what it must be.
         """
         return read_all(cls, os.environ if env is None else env)
+
+
+def keys_file(env: Mapping[str, str] | None = None) -> Path | None:
+    """Return ``API_KEYS_FILE``, for commands that need no other setting; None when unset."""
+    name = (os.environ if env is None else env).get("API_KEYS_FILE", "")
+    return Path(name) if name else None

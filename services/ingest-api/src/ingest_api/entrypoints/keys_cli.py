@@ -35,11 +35,12 @@ def _cabinet(text: str) -> CabinetId:
         raise argparse.ArgumentTypeError(error.message) from error
 
 
-def add_commands(parser: argparse.ArgumentParser, keys_file: str | None) -> None:
+def add_commands(parser: argparse.ArgumentParser, keys_file: Path | None) -> None:
     """Add ``create``, ``list`` and ``revoke`` to the parser of ``keys``."""
     parser.epilog = _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument(
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument(
         "--file",
         type=Path,
         default=keys_file,
@@ -47,7 +48,7 @@ def add_commands(parser: argparse.ArgumentParser, keys_file: str | None) -> None
         help="the key file (default: API_KEYS_FILE)",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    create = commands.add_parser("create", help="make a key and print it once")
+    create = commands.add_parser("create", parents=[where], help="make a key and print it once")
     create.add_argument("--name", required=True, help="what the key is for, for people")
     scopes = create.add_mutually_exclusive_group(required=True)
     scopes.add_argument(
@@ -66,8 +67,8 @@ def add_commands(parser: argparse.ArgumentParser, keys_file: str | None) -> None
     cabinets.add_argument(
         "--all-cabinets", action="store_true", help="everywhere, also in cabinets to come"
     )
-    commands.add_parser("list", help="show all keys, without their secrets")
-    revoke = commands.add_parser("revoke", help="make a key worthless")
+    commands.add_parser("list", parents=[where], help="show all keys, without their secrets")
+    revoke = commands.add_parser("revoke", parents=[where], help="make a key worthless")
     revoke.add_argument("id", help="the key's id, as in `keys list`")
 
 

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from kartoteka_contracts.errors import ERRORS, ErrorSpec, KartotekaError, UnavailableError
 
-__all__ = ["MEDIA_TYPE", "Problem", "install", "problem_response", "responses"]
+__all__ = ["MEDIA_TYPE", "Problem", "install", "problem_response", "request_id_of", "responses"]
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -133,6 +133,8 @@ def _translated(error: Exception) -> KartotekaError:
     match error:
         case KartotekaError():
             return error
+        case HTTPException(__cause__=KartotekaError() as cause):
+            return cause  # raised while FastAPI read the body
         case RequestValidationError():
             return KartotekaError("invalid_request", _summary(error))
         case HTTPException(status_code=status) if status in _BY_STATUS:

@@ -1,0 +1,150 @@
+"""The one place where the service is put together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from ingest_api.adapters.key_file import KeyFile
+from ingest_api.adapters.records import ObjectArchive
+from ingest_api.domain.admission import UploadGate
+from ingest_api.settings import Settings
+from ingest_api.telemetry import Telemetry
+from ingest_api.usecases.submit import Submit
+from kartoteka_contracts.errors import KartotekaError
+from kartoteka_contracts.topics import TOPICS, Topic
+from kartoteka_contracts.topics import Service as Role
+from kartoteka_runtime import topics_admin
+from kartoteka_runtime.backoff import Backoff
+from kartoteka_runtime.clock import Clock, SystemClock
+from kartoteka_runtime.health import Health
+from kartoteka_runtime.logs import get_logger
+from kartoteka_runtime.metrics import Metrics, process_registry
+from kartoteka_runtime.objects import ObjectStore
+from kartoteka_runtime.producer import Producer
+
+__all__ = ["Service", "build"]
+
+_LOG: Final = get_logger(__name__)
+_ROLES: Final = frozenset({Role.INGEST_API, Role.VIEW})
+_RETRY: Final = Backoff(base=0.5, limit=10.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """The service, put together and running in the background; the edge serves it."""
+
+    settings: Settings
+    clock: Clock
+    health: Health
+    metrics: Metrics
+    telemetry: Telemetry
+    keys: KeyFile
+    gate: UploadGate
+    submit: Submit
+    stopping: asyncio.Event
+    """Set when the process is about to stop: long answers end then."""
+
+
+@asynccontextmanager
+async def build(settings: Settings) -> AsyncIterator[Service]:
+    """Put the service together and keep its background work going until the block ends.
+
+    Needs nothing to be there yet: what is away is a reason not to be ready, tried again until it
+    is back. A background task that dies ends the block with its error.
+
+    Raises:
+        KartotekaError: the object store's settings cannot be used at all.
+        OSError: a TLS file of Kafka's settings cannot be read.
+    """
+    clock, health = SystemClock(), Health()
+    metrics = Metrics(process_registry())
+    objects = ObjectStore.open(settings.objects)
+    producer = Producer(settings.kafka, settings.producer, client_id="ingest-api")
+    keys = KeyFile(settings.api.keys_file, on_change=_holding(health, "api_keys"))
+    telemetry = Telemetry(metrics)
+    gate = UploadGate(
+        uploads=settings.upload.max_in_flight,
+        announced_bytes=settings.upload.max_in_flight_bytes,
+    )
+    telemetry.uploads_in_flight.set_function(lambda: gate.uploads)
+    keys.refresh()
+    service = Service(
+        settings=settings,
+        clock=clock,
+        health=health,
+        metrics=metrics,
+        telemetry=telemetry,
+        keys=keys,
+        gate=gate,
+        submit=Submit(archive=ObjectArchive(objects), log=producer, clock=clock),
+        stopping=asyncio.Event(),
+    )
+    await producer.start()
+    try:
+        async with asyncio.TaskGroup() as group:
+            background = [
+                group.create_task(keys.watch(), name="keys"),
+                group.create_task(_gate_objects(health, objects), name="objects"),
+                group.create_task(_gate_topics(health, settings), name="topics"),
+            ]
+            yield service
+            for task in background:
+                task.cancel()
+    finally:
+        await producer.stop()
+
+
+def _holding(health: Health, name: str) -> Callable[[str | None], None]:
+    def on_change(trouble: str | None) -> None:
+        if trouble is None:
+            health.clear(name)
+        else:
+            _LOG.warning("not_ready", hold=name, reason=trouble)
+            health.hold(name, trouble)
+
+    return on_change
+
+
+async def _gate_objects(health: Health, objects: ObjectStore) -> None:
+    async def check() -> str | None:
+        await objects.probe()
+        return None
+
+    await _hold_until(health, "object_store", check)
+
+
+async def _gate_topics(health: Health, settings: Settings) -> None:
+    async def check() -> str | None:
+        faults = await topics_admin.check(settings.kafka, _own_topics())
+        return "; ".join(faults) or None
+
+    await _hold_until(health, "topics", check)
+
+
+def _own_topics() -> dict[str, Topic]:
+    return {
+        name: topic
+        for name, topic in TOPICS.items()
+        if _ROLES & (topic.producers | topic.consumers)
+    }
+
+
+async def _hold_until(
+    health: Health, name: str, check: Callable[[], Awaitable[str | None]]
+) -> None:
+    """Hold readiness until the check has passed once; later outages answer 503 by themselves."""
+    on_change = _holding(health, name)
+    health.hold(name, "not checked yet")
+    attempt = 0
+    while True:
+        try:
+            trouble = await check()
+        except KartotekaError as error:
+            trouble = error.message
+        on_change(trouble)
+        if trouble is None:
+            return
+        await asyncio.sleep(_RETRY.delay(attempt))
+        attempt += 1

@@ -45,6 +45,11 @@ class ServerProcess:
     def is_running(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative where a signal ended it."""
+        return self._process.poll()
+
     def must_run(self) -> None:
         """Fail with the end of the log when the process has ended.
 

@@ -59,7 +59,7 @@ class TaskCatalogue(Protocol):
         ...
 
     async def open_tasks(
-        self, cabinet_id: CabinetId, *, after: DocumentId | None, limit: int
+        self, cabinet_id: CabinetId, *, start: DocumentId | None, limit: int
     ) -> list[Task]:
         """Return open tasks with a document, in the order of the documents' ids."""
         ...

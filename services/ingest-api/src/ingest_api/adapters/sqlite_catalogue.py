@@ -146,14 +146,14 @@ class SqliteCatalogue:
         ]
 
     async def open_tasks(
-        self, cabinet_id: CabinetId, *, after: DocumentId | None, limit: int
+        self, cabinet_id: CabinetId, *, start: DocumentId | None, limit: int
     ) -> list[Task]:
         """Return open tasks in the order of their documents' ids. Raises UnavailableError."""
         rows = await self._read(
-            f"{_READ} WHERE ended = 0 AND cabinet_id = ? AND document_id > ? "
+            f"{_READ} WHERE ended = 0 AND cabinet_id = ? AND document_id >= ? "
             "ORDER BY document_id, version DESC, epoch DESC LIMIT ?",
             cabinet_id,
-            after or "",
+            start or "",
             limit,
         )
         return [from_row(row) for row in rows]

@@ -215,7 +215,8 @@ class KafkaBroker:
         if (data / "meta.properties").exists():
             return
         self._config.write_text(self._configuration(data))
-        cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+        # An id that began with a dash would be taken for an option.
+        cluster = "A" + base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")[1:]
         command = [*self._java(), "kafka.tools.StorageTool", "format"]
         done = subprocess.run(
             [*command, "-t", cluster, *self._format_arguments, "-c", str(self._config)],

@@ -65,6 +65,8 @@ class Child:
         """
         while not self._stopping.is_set():
             process, start_of_words = await self._start()
+            if self._stopping.is_set():  # told while it was being started: it has done nothing yet
+                _kill_group(process.pid)
             probing = asyncio.create_task(self._probe())
             try:
                 code = await process.wait()

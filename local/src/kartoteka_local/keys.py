@@ -23,7 +23,9 @@ async def api_key(plan: Plan, console: Console) -> str:
     if home.api_key.exists() and home.api_keys.exists():
         return home.api_key.read_text(encoding="utf-8").strip()
     ran = await run_command(
-        sys.executable, "-m", "ingest_api", "keys", "create", "--name", _NAME, env=plan.env
+        *(sys.executable, "-m", "ingest_api", "keys", "create"),
+        *("--name", _NAME, "--all-scopes", "--all-cabinets"),
+        env=plan.env,
     )
     if ran.code != 0:
         lines = "\n".join(f"    | {line}" for line in ran.words)
@@ -31,7 +33,7 @@ async def api_key(plan: Plan, console: Console) -> str:
             f"No API key could be made:\n{lines}\n"
             f"If {home.api_keys} is damaged, move it aside and run the same again."
         )
-    key = ran.output.strip().splitlines()[-1].strip()
+    key = ran.output.strip()
     write_private(home.api_key, f"{key}\n")
     console.say(f"Made an API key; it is kept in {home.api_key}")
     return key

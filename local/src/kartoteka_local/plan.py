@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from kartoteka_local.broker import Broker
@@ -156,9 +155,10 @@ def _qdrant(env: Mapping[str, str], home: Home, port: int) -> Program:
         argv=(*_PYTHON, "kartoteka_local.qdrant"),
         env={
             **env,
-            "FACADE_HOST": _LOOPBACK,
-            "FACADE_PORT": str(port),
-            "FACADE_PATH": str(home.qdrant),
+            "EMBEDDED_QDRANT_HOST": _LOOPBACK,
+            "EMBEDDED_QDRANT_PORT": str(port),
+            "EMBEDDED_QDRANT_DATA": str(home.qdrant),
+            "EMBEDDED_QDRANT_API_KEY": env.get("QDRANT_API_KEY", ""),
         },
         log=home.log("qdrant"),
         probe=answers_ready(f"http://{_LOOPBACK}:{port}/readyz"),

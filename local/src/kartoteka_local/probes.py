@@ -6,7 +6,7 @@ import httpx
 
 from kartoteka_local.program import Probe
 
-__all__ = ["answers_ready", "accepts_connections"]
+__all__ = ["accepts_connections", "answers_ready"]
 
 _TIMEOUT_SECONDS = 5.0
 _REASON_WIDTH = 300

@@ -86,7 +86,7 @@ class Settings:
         source = dict(os.environ if env is None else env)
         problems: list[str] = []
         fragments: list[Fragment] = []
-        for kind in (StackSettings, RealServers):
+        for kind in cls.fragments():
             try:
                 fragments.append(read(kind, source))
             except SettingsError as error:
@@ -97,6 +97,11 @@ class Settings:
         if not isinstance(stack, StackSettings) or not isinstance(real, RealServers):
             raise TypeError("the fragments were read in another order")
         return cls(stack=stack, real=real, inherited=source)
+
+    @classmethod
+    def fragments(cls) -> tuple[type[Fragment], ...]:
+        """Return the fragments, for help and docs."""
+        return (StackSettings, RealServers)
 
     @property
     def embedders(self) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from kartoteka_local.child import Child
 from kartoteka_local.console import Console
@@ -69,12 +69,11 @@ class Stack:
         stopped = asyncio.create_task(stop.wait())
         disk = asyncio.create_task(self._watch_disk())
         try:
-            await asyncio.wait(
-                {work, stopped, disk, self._failure}, return_when=asyncio.FIRST_COMPLETED
-            )
-            for ended in (self._failure, work, disk):
-                if ended.done():
-                    await ended
+            ends: list[asyncio.Future[Any]] = [self._failure, work, disk, stopped]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for end in ends:
+                if end.done():
+                    await end
         finally:
             for task in (work, stopped, disk):
                 task.cancel()

@@ -100,6 +100,12 @@ _SPECS: Final = (
         retriable=True,
     ),
     _document(
+        "embedding_failed",
+        "The embedding model failed on the document's text",
+        "It is tried again; the embedder's log names the cause if it keeps failing.",
+        retriable=True,
+    ),
+    _document(
         "retries_exhausted",
         "Every try failed",
         "See the message for the last failure; upload again once its cause is gone.",

@@ -1,0 +1,236 @@
+"""The use case's world: the real index in memory, a real folder, and a parser made of words."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qdrant_client import AsyncQdrantClient
+
+from embedder.domain.job import Job, Lease, Origin, RawRecord
+from embedder.domain.parsed import Chunk, Extraction, Parsed, Rejected, TokenIds
+from embedder.ports import StageReport, Vectors
+from embedder.usecases.index_document import IndexDocument
+from kartoteka_contracts.access import grant
+from kartoteka_contracts.codec import encode
+from kartoteka_contracts.envelope import Envelope
+from kartoteka_contracts.errors import DocumentError
+from kartoteka_contracts.events import DocumentRecord, DocumentSubmitted
+from kartoteka_contracts.ids import CabinetId
+from kartoteka_contracts.keys import record_key
+from kartoteka_contracts.tasks import Stage
+from kartoteka_index.client import QdrantSettings
+from kartoteka_index.index import Index
+from kartoteka_index.manifest import Manifest
+from kartoteka_index.model import ModelIdentity
+from kartoteka_index.search import SearchQuery
+from kartoteka_runtime.clock import SystemClock
+from kartoteka_runtime.objects import ObjectStore, ObjectStoreSettings
+from kartoteka_runtime.producer import Delivered
+from kartoteka_testkit import builders
+
+DIMENSION = 8
+CABINET = grant(CabinetId(7))
+
+
+class WordExtractor:
+    """One chunk a line. A body of ``!code`` is rejected with it, ``?code`` fails with it."""
+
+    def __init__(self) -> None:
+        self.fingerprint = "words-1"
+        self.calls = 0
+
+    async def extract(
+        self, body: Path, *, media_type: str, filename: str, report: StageReport
+    ) -> Extraction:
+        del media_type, filename
+        self.calls += 1
+        report(Stage.PARSING, 0.1)
+        await asyncio.sleep(0)
+        text = await asyncio.to_thread(body.read_text, "utf-8")
+        if text.startswith("!"):
+            return Rejected(code=text[1:], message="the verdict of a test")
+        if text.startswith("?"):
+            raise DocumentError(text[1:])
+        chunks: list[Chunk] = []
+        start = 0
+        for line in text.splitlines():
+            tokens = np.array([hash(word) % 1000 for word in line.split()], dtype=np.int32)
+            chunks.append(
+                Chunk(
+                    n=len(chunks),
+                    text=line,
+                    start=start,
+                    end=start + len(line),
+                    page=None,
+                    tokens=tokens,
+                )
+            )
+            start += len(line) + 1
+        return Parsed(
+            chunks=tuple(chunks), characters=len(text), parser="words", seconds={"parsing": 0.1}
+        )
+
+
+class TokenEmbedder:
+    """A vector for each set of tokens."""
+
+    name = "tokens"
+    dimension = DIMENSION
+
+    def __init__(self) -> None:
+        self.rows = 0
+
+    async def embed_passages(self, passages: Sequence[TokenIds]) -> Vectors:
+        await asyncio.sleep(0)
+        self.rows += len(passages)
+        vectors = np.full((len(passages), DIMENSION), 0.1, dtype=np.float32)
+        for row, tokens in zip(vectors, passages, strict=True):
+            np.add.at(row, tokens % DIMENSION, 1.0)
+        norms: Vectors = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / norms
+
+    async def embed_queries(self, queries: Sequence[str]) -> Vectors:
+        raise AssertionError(queries)
+
+
+@dataclass
+class RecordingLog:
+    """Keeps what was sent, in order."""
+
+    sent: list[tuple[str, str, bytes, tuple[tuple[str, bytes], ...]]] = field(default_factory=list)
+    posted: list[bytes] = field(default_factory=list)
+
+    async def send(
+        self, topic: str, *, key: str, value: bytes, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> Delivered:
+        await asyncio.sleep(0)
+        self.sent.append((topic, key, value, tuple(headers)))
+        return Delivered(topic=topic, partition=0, offset=len(self.sent))
+
+    def post(
+        self, topic: str, *, key: str, value: bytes, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> None:
+        del topic, key, headers
+        self.posted.append(value)
+
+    def on(self, topic: str) -> list[bytes]:
+        """Return the values sent to a topic."""
+        return [value for name, _, value, _ in self.sent if name == topic]
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+class Crashing:
+    """Passes calls on to a port and ends the process around the n-th of all, counted together."""
+
+    def __init__(self, port: Any, countdown: "Countdown") -> None:
+        self._port = port
+        self._countdown = countdown
+
+    def __getattr__(self, name: str) -> Any:
+        target = getattr(self._port, name)
+        if not asyncio.iscoroutinefunction(target):
+            return target
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            self._countdown.tick(f"before {name}")
+            result = await target(*args, **kwargs)
+            self._countdown.tick(f"after {name}")
+            return result
+
+        return call
+
+
+@dataclass
+class Countdown:
+    """Crashes once, at tick number ``left``."""
+
+    left: int
+    crashed_at: str | None = None
+
+    def tick(self, place: str) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.crashed_at = place
+            raise Crash(place)
+
+
+class World:
+    """Everything that indexing one document touches."""
+
+    def __init__(self, folder: Path) -> None:
+        self.index = Index(
+            AsyncQdrantClient(":memory:"),
+            QdrantSettings(url="http://127.0.0.1:1"),
+            ModelIdentity(name="tokens", dimension=DIMENSION),
+        )
+        self.objects = ObjectStore.open(ObjectStoreSettings(url=f"file://{folder}/objects"))
+        self.extractor = WordExtractor()
+        self.embedder = TokenEmbedder()
+        self.log = RecordingLog()
+
+    def usecase(self, around: Callable[[Any], Any] = lambda port: port) -> IndexDocument:
+        """Return the use case, each of its ports wrapped."""
+        return IndexDocument(
+            bodies=around(self.objects),
+            extractor=around(self.extractor),
+            embedder=around(self.embedder),
+            index=around(self.index),
+            clock=SystemClock(),
+        )
+
+    async def accept(self, text: str, *, version: int, **fields: Any) -> Job:
+        """Store a body and its record as ingest-api does; return the delivered job."""
+        record: DocumentRecord = builders.record(version=version, body=text.encode(), **fields)
+
+        async def body() -> Any:
+            yield text.encode()
+
+        await self.objects.write(record.body_key, body())
+        key = record_key(record.cabinet_id, record.document_id, record.version)
+        await self.objects.create(key, record.model_dump_json().encode())
+        return delivered(DocumentSubmitted.of(record))
+
+    async def run(self, job: Job, around: Callable[[Any], Any] = lambda port: port) -> Any:
+        """Run the use case once."""
+        return await self.usecase(around).run(job, Lease(), lambda _stage, _share: None)
+
+    async def manifest(self, job: Job) -> Manifest:
+        """Return what stands about a job's document."""
+        found = await self.index.manifest(CABINET, job.event.document_id)
+        assert found is not None
+        return found
+
+    async def texts(self) -> list[str]:
+        """Return the text of everything that a search can find."""
+        vector = np.full(DIMENSION, DIMENSION**-0.5, dtype=np.float32)
+        hits = await self.index.search(CABINET, SearchQuery(vector=vector, top_k=100))
+        return sorted(hit.text for hit in hits)
+
+    async def stored(self, *jobs: Job) -> int:
+        """Return how many points these jobs have in the index, searchable or not."""
+        return sum(
+            [
+                await self.index.count(
+                    CABINET, job.event.document_id, job.event.version, job.event.epoch
+                )
+                for job in jobs
+            ]
+        )
+
+
+def delivered(event: DocumentSubmitted, envelope: Envelope | None = None, offset: int = 0) -> Job:
+    """Return an event as the dispatcher hands it on."""
+    envelope = envelope or Envelope(event_id=event.task_id)
+    record = RawRecord(
+        origin=Origin(topic="documents.interactive", partition=0, offset=offset),
+        key=event.key.encode(),
+        value=encode(event),
+        headers=tuple(envelope.to_headers()),
+    )
+    return Job(record=record, event=event, envelope=envelope)

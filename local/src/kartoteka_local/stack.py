@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from kartoteka_local.child import Child
@@ -18,10 +19,18 @@ from kartoteka_local.topics import provision_topics
 from kartoteka_local.watcher import Watcher
 from kartoteka_runtime.clock import Clock
 
-__all__ = ["Stack"]
+__all__ = ["Stack", "Steps"]
 
 _DISK_SECONDS: Final = 10.0
 _NEWS_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """Commands that a start runs to their end."""
+
+    key: Callable[[Plan, Console], Awaitable[str]] = api_key
+    topics: Callable[[Plan], Awaitable[None]] = provision_topics
 
 
 class Stack:
@@ -34,6 +43,7 @@ class Stack:
         clock: the time.
         watcher: kills the children should this process end suddenly.
         policy: how often a child may die.
+        steps: what is done besides starting children.
     """
 
     def __init__(
@@ -45,6 +55,7 @@ class Stack:
         clock: Clock,
         watcher: Watcher,
         policy: RestartPolicy | None = None,
+        steps: Steps | None = None,
     ) -> None:
         self._plan = plan
         self._settings = settings
@@ -52,6 +63,7 @@ class Stack:
         self._clock = clock
         self._watcher = watcher
         self._policy = policy or RestartPolicy()
+        self._steps = steps or Steps()
         self._children: dict[str, Child] = {}
         self._keepers: set[asyncio.Task[None]] = set()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -117,11 +129,11 @@ class Stack:
         for program in (plan.kafka, plan.qdrant):
             if program is not None:
                 self._launch(program)
-        key = await api_key(plan, self._console)
+        key = await self._steps.key(plan, self._console)
         self._launch(plan.api)
         if plan.kafka is not None:
             await self._children[plan.kafka.name].ready.wait()
-        await provision_topics(plan)
+        await self._steps.topics(plan)
         for program in plan.embedders:
             self._launch(program)
         for child in tuple(self._children.values()):

@@ -1,0 +1,137 @@
+import asyncio
+import os
+import signal
+import stat
+import sys
+from pathlib import Path
+from typing import Self
+
+import pytest
+from stand_ins import DIE, QUICK, gone, is_alive, plan, text_of
+
+from kartoteka_local.console import Console
+from kartoteka_local.errors import KeepsDyingError
+from kartoteka_local.home import Home
+from kartoteka_local.plan import Plan
+from kartoteka_local.settings import StackSettings
+from kartoteka_local.stack import Stack, Steps
+from kartoteka_local.stack_file import StackFile, read_stack
+from kartoteka_local.watcher import Watcher
+from kartoteka_runtime.clock import SystemClock
+
+NAMES = {"kafka", "qdrant", "ingest-api", "embedder-1", "embedder-2"}
+
+
+async def a_key(_plan: Plan, _console: Console) -> str:
+    return "secret"
+
+
+async def no_topics(_plan: Plan) -> None:
+    return
+
+
+def stack_of(a_plan: Plan, watcher: Watcher) -> Stack:
+    return Stack(
+        a_plan,
+        StackSettings(home=a_plan.home.root, min_free_mib=1),
+        console=Console(),
+        clock=SystemClock(),
+        watcher=watcher,
+        policy=QUICK,
+        steps=Steps(key=a_key, topics=no_topics),
+    )
+
+
+class Running:
+    """A stack that is ready, for the length of a block."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = Home(root=folder)
+        self.plan = plan(folder)
+        self.stop = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._watcher = Watcher()
+
+    async def __aenter__(self) -> Self:
+        self._watcher.__enter__()
+        self.task = asyncio.create_task(
+            stack_of(self.plan, self._watcher).run(self.stop, self._when_ready)
+        )
+        await self._ready.wait()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.stop.set()
+        await self.task
+        self._watcher.__exit__(None, None, None)
+
+    def file(self) -> StackFile:
+        found = read_stack(self.home)
+        assert found is not None
+        return found
+
+    async def _when_ready(self, _file: StackFile) -> None:
+        self._ready.set()
+
+
+async def test_stack_json_says_what_runs_where_while_it_does(tmp_path: Path) -> None:
+    async with Running(tmp_path) as running:
+        found = running.file()
+        assert found.api_url == "http://127.0.0.1:1"
+        assert found.api_key == "secret"
+        assert found.kafka == "127.0.0.1:2"
+        assert found.qdrant_url == "http://127.0.0.1:3"
+        assert found.pids.keys() == NAMES
+        assert all(is_alive(pid) for pid in found.pids.values())
+        assert found.supervisor_pid == os.getpid()
+        mode = running.home.stack_file.stat().st_mode
+        assert stat.S_IMODE(mode) == 0o600
+    assert not running.home.stack_file.exists()
+    assert not any(is_alive(pid) for pid in found.pids.values())
+
+
+async def test_it_stops_from_the_door_inwards(tmp_path: Path) -> None:
+    async with Running(tmp_path):
+        pass
+    stopped = (tmp_path / "stopped").read_text(encoding="utf-8").split()
+    assert stopped[0] == "ingest-api"
+    assert set(stopped[1:3]) == {"embedder-1", "embedder-2"}
+    assert stopped[3:] == ["qdrant", "kafka"]
+
+
+async def test_stack_json_follows_a_child_that_was_started_again(tmp_path: Path) -> None:
+    async with Running(tmp_path) as running:
+        first = running.file().pids["qdrant"]
+        (tmp_path / "qdrant.up").unlink()
+        os.kill(first, signal.SIGKILL)
+        second = int(await text_of(tmp_path / "qdrant.up"))
+        assert second != first
+        assert running.file().pids["qdrant"] == second
+
+
+async def test_a_child_that_keeps_dying_stops_all_others(tmp_path: Path) -> None:
+    a_plan = plan(tmp_path, api=DIE)
+    with Watcher() as watcher, pytest.raises(KeepsDyingError, match="missing spoon"):
+        await stack_of(a_plan, watcher).run(asyncio.Event(), _never)
+    for name in ("kafka", "qdrant"):
+        assert await gone(int((tmp_path / f"{name}.up").read_text(encoding="utf-8")))
+    assert not a_plan.home.stack_file.exists()
+
+
+async def _never(_file: StackFile) -> None:
+    raise AssertionError("it was never ready")
+
+
+async def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
+    supervisor = await asyncio.create_subprocess_exec(
+        sys.executable, str(Path(__file__).with_name("stand_in_supervisor.py")), str(tmp_path)
+    )
+    await text_of(tmp_path / "stack.json")
+    pids = read_stack(Home(root=tmp_path))
+    assert pids is not None
+    own = int(await text_of(tmp_path / "ingest-api.own"))
+    assert is_alive(own)
+    supervisor.kill()
+    await supervisor.wait()
+    for pid in (*pids.pids.values(), own):
+        assert await gone(pid)

@@ -1,6 +1,6 @@
 """The index: chunks, the manifests that say which of them count, and search over both."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, Self
 from uuid import UUID
@@ -10,7 +10,7 @@ from qdrant_client import AsyncQdrantClient, models
 
 from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.errors import RequestError, UnavailableError
-from kartoteka_contracts.ids import DocumentId, Epoch, Version
+from kartoteka_contracts.ids import CabinetId, DocumentId, Epoch, Version
 from kartoteka_contracts.tasks import DocumentState
 from kartoteka_index import cabinet_filter, payloads, schema
 from kartoteka_index.client import QdrantSettings, connect
@@ -115,16 +115,7 @@ class Index:
         ids: list[models.ExtendedPointId] = sorted(set(document_ids))
         if not ids:
             return {}
-        records = await attempt(
-            "read manifests",
-            lambda: self._client.retrieve(
-                self._documents,
-                ids,
-                with_payload=True,
-                with_vectors=False,
-                consistency=models.ReadConsistencyType.MAJORITY,
-            ),
-        )
+        records = await self._retrieve(ids)
         # Another cabinet's id is answered as an unknown one.
         found = [
             payloads.manifest(record.payload or {})
@@ -132,6 +123,24 @@ class Index:
             if cabinet_filter.belongs(cabinet, record.payload)
         ]
         return {manifest.document_id: manifest for manifest in found}
+
+    async def locate(
+        self,
+        document_id: DocumentId,
+        permit: Callable[[CabinetId], AuthorisedCabinet | None],
+    ) -> Manifest | None:
+        """Return what stands about a document whose cabinet the caller cannot name.
+
+        ``permit`` is the access check: it is asked about the document's cabinet before anything
+        is returned, and its None is answered as for an unknown id.
+        """
+        records = await self._retrieve([document_id])
+        for record in records:
+            manifest = payloads.manifest(record.payload or {})
+            cabinet = permit(manifest.cabinet_id)
+            if cabinet is not None and cabinet_filter.belongs(cabinet, record.payload):
+                return manifest
+        return None
 
     async def decide(self, cabinet: AuthorisedCabinet, decision: Decision) -> Manifest | None:
         """Write a decision unless a higher or other one stands, and read back what stands.
@@ -208,6 +217,18 @@ class Index:
         return ManifestPage(
             manifests=tuple(payloads.manifest(found) for _, found in self._own(cabinet, records)),
             cursor=None if following is None else str(following),
+        )
+
+    async def _retrieve(self, ids: list[models.ExtendedPointId]) -> list[models.Record]:
+        return await attempt(
+            "read manifests",
+            lambda: self._client.retrieve(
+                self._documents,
+                ids,
+                with_payload=True,
+                with_vectors=False,
+                consistency=models.ReadConsistencyType.MAJORITY,
+            ),
         )
 
     async def _write(self, batch: list[models.PointStruct]) -> None:

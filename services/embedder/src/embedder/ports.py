@@ -4,11 +4,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from embedder.domain.job import Job, Lease, RawRecord
 from embedder.domain.parsed import Extraction, TokenIds
+from embedder.domain.vectors import Vectors
 from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.errors import EventError
 from kartoteka_contracts.ids import DocumentId, Epoch, Version
@@ -27,9 +25,6 @@ __all__ = [
     "StageReport",
     "Vectors",
 ]
-
-Vectors = NDArray[np.float32]
-"""Shape (n, dimension), rows of length 1."""
 
 StageReport = Callable[[Stage, float], None]
 """Takes a stage and the share of the whole task that is done (0 to 1); never blocks or raises."""

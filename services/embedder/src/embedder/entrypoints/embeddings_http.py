@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from embedder.adapters.inference.engine import Embedded, InputType
 from embedder.domain.model import ModelSpec
-from embedder.ports import Vectors
+from embedder.domain.vectors import Vectors
 from kartoteka_contracts.errors import KartotekaError, UnavailableError
 
 __all__ = ["EmbeddingsHttp", "HttpLimits", "TextEmbedder"]
@@ -174,7 +174,7 @@ async def _body(request: web.Request) -> _Request:
 
 def _encoded(vectors: Vectors, wanted: _Request) -> list[Any]:
     if wanted.encoding_format == "float":
-        return vectors.tolist()
+        return list(vectors.tolist())
     little_endian = vectors.astype("<f4", copy=False)
     return [base64.b64encode(row.tobytes()).decode("ascii") for row in little_endian]
 

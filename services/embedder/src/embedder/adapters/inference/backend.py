@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from embedder.domain.batching import ModelInput
-from embedder.ports import Vectors
+from embedder.domain.vectors import Vectors
 
 __all__ = ["Backend"]
 

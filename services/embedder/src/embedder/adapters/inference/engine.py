@@ -16,7 +16,7 @@ from embedder.domain.batching import BatchPolicy
 from embedder.domain.model import ModelSpec
 from embedder.domain.parsed import TokenIds
 from embedder.domain.tokens import Tokenizer
-from embedder.ports import Vectors
+from embedder.domain.vectors import Vectors
 from kartoteka_contracts.errors import UnavailableError
 from kartoteka_runtime.clock import Clock, SystemClock
 

@@ -11,7 +11,7 @@ import numpy as np
 from embedder.adapters.tokenizer import HASH_VOCABULARY
 from embedder.domain.batching import ModelInput
 from embedder.domain.model import ModelSpec
-from embedder.ports import Vectors
+from embedder.domain.vectors import Vectors
 
 __all__ = ["HashBackend", "hash_model"]
 

@@ -11,7 +11,7 @@ from embedder.adapters.inference.meter import InferenceMeter
 from embedder.adapters.inference.row_queue import Row, RowQueue, Slice
 from embedder.domain.batching import BatchPolicy, SubBatch, fill, plan
 from embedder.domain.model import ModelSpec
-from embedder.ports import Vectors
+from embedder.domain.vectors import Vectors
 from kartoteka_contracts.errors import DocumentError, KartotekaError, UnavailableError
 from kartoteka_runtime.clock import Clock
 from kartoteka_runtime.logs import get_logger
@@ -107,7 +107,7 @@ class InferenceThread(threading.Thread):
         """Run each caller's rows on their own, so that one text fails one document only."""
         pieces = {id(row.slice): row.slice for _, rows in groups for row in rows}
         if len(pieces) == 1:
-            _fail(*pieces.values(), error)
+            _fail(next(iter(pieces.values())), error)
             return
         for piece in pieces.values():
             try:

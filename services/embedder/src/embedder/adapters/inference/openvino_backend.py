@@ -9,7 +9,7 @@ import numpy as np
 
 from embedder.domain.batching import BatchPolicy, ModelInput
 from embedder.domain.model import ModelSpec
-from embedder.ports import Vectors
+from embedder.domain.vectors import Vectors
 
 __all__ = ["OpenVinoBackend", "cpu_precision"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from embedder.domain.batching import BatchPolicy
 from embedder.domain.parsed import TokenIds
-from embedder.ports import Vectors
+from embedder.domain.vectors import Vectors
 from kartoteka_runtime.clock import Clock
 
 __all__ = ["Row", "RowQueue", "Slice"]

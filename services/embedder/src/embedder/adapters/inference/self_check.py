@@ -10,7 +10,7 @@ from embedder.adapters.inference.backend import Backend
 from embedder.domain.batching import BatchPolicy, fill, plan
 from embedder.domain.model import ModelSpec
 from embedder.domain.parsed import TokenIds
-from embedder.ports import Vectors
+from embedder.domain.vectors import Vectors
 
 __all__ = ["MINIMUM_COSINE", "check_texts", "cosines", "run_rows"]
 

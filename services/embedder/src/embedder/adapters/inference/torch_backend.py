@@ -12,7 +12,7 @@ from transformers.utils import logging as transformers_logging
 
 from embedder.adapters.inference.model_source import ModelSource
 from embedder.domain.batching import ModelInput
-from embedder.ports import Vectors
+from embedder.domain.vectors import Vectors
 
 __all__ = ["SentenceVectors", "TorchBackend", "load_sentence_transformer"]
 

@@ -18,6 +18,8 @@ __all__ = ["chunk", "decided", "hit", "manifest", "nothing_decided", "work"]
 DOCUMENT_VECTOR: Final = [1.0]
 """A manifest is found by id or payload; Qdrant wants a vector all the same."""
 
+_ABSENT: Final[dict[str, Any]] = {"outcome": None, "task_id": None, "published": None}
+
 _MANIFEST: Final = TypeAdapter(Manifest)
 _PUBLISHED: Final = TypeAdapter(Published)
 _FAULT: Final = TypeAdapter(Fault)
@@ -82,17 +84,12 @@ def nothing_decided(cabinet_id: CabinetId, decision: Decision) -> models.PointSt
             "external_id": decision.external_id,
             "fence": 0,
             "epoch": 0,
-            "outcome": None,
-            "task_id": None,
-            "published": None,
-            "error": None,
-            "decided_at": None,
         },
     )
 
 
 def decided(decision: Decision) -> dict[str, Any]:
-    """Return the payload keys that a decision replaces."""
+    """Return the payload keys that a decision replaces. Setting null removes a key in Qdrant."""
     keys: dict[str, Any] = {
         "fence": decision.version,
         "epoch": decision.epoch,
@@ -113,4 +110,4 @@ def decided(decision: Decision) -> dict[str, Any]:
 
 def manifest(payload: Mapping[str, Any]) -> Manifest:
     """Return a stored manifest as a value."""
-    return _MANIFEST.validate_python(dict(payload))
+    return _MANIFEST.validate_python(_ABSENT | dict(payload))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import uvloop
 
 from ingest_api.entrypoints import keys_cli
-from ingest_api.entrypoints.serve import serve
 from ingest_api.settings import Settings, keys_file
 from kartoteka_contracts.errors import KartotekaError
 from kartoteka_runtime.env import SettingsError, variables
@@ -49,6 +48,9 @@ def _serve() -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\nSee python -m ingest_api --help\n")
         return 2
+    # The keys commands need none of what serving imports.
+    from ingest_api.entrypoints.serve import serve  # noqa: PLC0415
+
     try:
         uvloop.run(serve(settings))
     except (KartotekaError, OSError) as error:

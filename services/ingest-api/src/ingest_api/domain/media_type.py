@@ -46,7 +46,7 @@ _BOMS: Final = (
 _HTML_STARTS: Final = ("<!doctype html", "<html", "<head", "<body")
 _HTML_ENDINGS: Final = (".html", ".htm", ".xhtml")
 _MARKDOWN_ENDINGS: Final = (".md", ".markdown", ".mdown", ".mkd")
-_TEXT_CONTROLS: Final = frozenset(b"\t\n\r\f\b\x1b")
+_TEXT_CONTROLS: Final = frozenset("\t\n\r\f\b\x1b")
 _MOST_CONTROLS: Final = 0.02
 """The share of control characters that a real text may have: more is a binary format."""
 _WIDE_SHARE: Final = 0.9
@@ -108,12 +108,14 @@ def _text(head: bytes) -> str | None:
             return head.decode(encoding, "replace")
     if 0 in head or _looks_wide(head):
         wide = _wide_encoding(head)
-        return None if wide is None else head.decode(wide, "replace")
-    controls = sum(byte < 0x20 and byte not in _TEXT_CONTROLS for byte in head)  # noqa: PLR2004 - the ASCII controls
-    if controls > _MOST_CONTROLS * len(head):
-        return None
+        return None if wide is None else _without_controls(head.decode(wide, "replace"))
     # Every single-byte encoding agrees with Latin-1 on ASCII, and the tags are ASCII.
-    return head.decode("latin-1")
+    return _without_controls(head.decode("latin-1"))
+
+
+def _without_controls(text: str) -> str | None:
+    controls = sum(character < " " and character not in _TEXT_CONTROLS for character in text)
+    return None if controls > _MOST_CONTROLS * len(text) else text
 
 
 def _looks_wide(head: bytes) -> bool:

@@ -47,12 +47,15 @@ class SearchHit:
 class ApiClient:
     """A context; every call raises ApiError when the API refuses or does not answer."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(
+        self, url: str, key: str, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self._http = httpx.AsyncClient(
             base_url=url,
             headers={"X-API-Key": key},
             timeout=_TIMEOUT_SECONDS,
             trust_env=False,
+            transport=transport,
         )
 
     async def __aenter__(self) -> Self:

@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,13 +29,15 @@ class Tour:
     samples: Samples | None
     """None: neither indexed nor searched."""
     cabinet: int
+    connect: Callable[[str, str], ApiClient] = ApiClient
+    """Opens the API by address and key."""
 
     async def show(self, stack: StackFile) -> None:
         """Show all of it; a failing step is said, and the stack stays up."""
         self._addresses(stack)
         task_id: str | None = None
         if self.samples is not None:
-            async with ApiClient(stack.api_url, stack.api_key) as api:
+            async with self.connect(stack.api_url, stack.api_key) as api:
                 try:
                     self.console.head(f"Sample documents ({self.samples.folder})")
                     task_id = await self.samples.index(api, self.console)

@@ -9,6 +9,7 @@ from typing import Final
 from ingest_api.adapters.key_file import KeyFile
 from ingest_api.adapters.records import ObjectArchive
 from ingest_api.domain.admission import UploadGate
+from ingest_api.reading import Reading
 from ingest_api.settings import Settings
 from ingest_api.telemetry import Telemetry
 from ingest_api.usecases.submit import Submit
@@ -23,6 +24,7 @@ from kartoteka_runtime.logs import get_logger
 from kartoteka_runtime.metrics import Metrics, process_registry
 from kartoteka_runtime.objects import ObjectStore
 from kartoteka_runtime.producer import Producer
+from kartoteka_runtime.producer_metrics import ProducerMetrics
 
 __all__ = ["Service", "build"]
 
@@ -43,6 +45,7 @@ class Service:
     keys: KeyFile
     gate: UploadGate
     submit: Submit
+    reading: Reading
     stopping: asyncio.Event
     """Set when the process is about to stop: long answers end then."""
 
@@ -61,7 +64,13 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
     clock, health = SystemClock(), Health()
     metrics = Metrics(process_registry())
     objects = ObjectStore.open(settings.objects)
-    producer = Producer(settings.kafka, settings.producer, client_id="ingest-api")
+    producer = Producer(
+        settings.kafka,
+        settings.producer,
+        client_id="ingest-api",
+        clock=clock,
+        metrics=ProducerMetrics.define(metrics),
+    )
     keys = KeyFile(settings.api.keys_file, on_change=_holding(health, "api_keys"))
     telemetry = Telemetry(metrics)
     gate = UploadGate(
@@ -70,6 +79,8 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
     )
     telemetry.uploads_in_flight.set_function(lambda: gate.uploads)
     keys.refresh()
+    stopping = asyncio.Event()
+    reading = Reading.build(settings, log=producer, clock=clock, health=health, metrics=metrics)
     service = Service(
         settings=settings,
         clock=clock,
@@ -79,7 +90,8 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
         keys=keys,
         gate=gate,
         submit=Submit(archive=ObjectArchive(objects), log=producer, clock=clock),
-        stopping=asyncio.Event(),
+        reading=reading,
+        stopping=stopping,
     )
     await producer.start()
     try:
@@ -88,11 +100,14 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
                 group.create_task(keys.watch(), name="keys"),
                 group.create_task(_gate_objects(health, objects), name="objects"),
                 group.create_task(_gate_topics(health, settings), name="topics"),
+                group.create_task(reading.run(), name="view"),
+                group.create_task(reading.end_streams(stopping), name="streams"),
             ]
             yield service
             for task in background:
                 task.cancel()
     finally:
+        await reading.close()
         await producer.stop()
 
 

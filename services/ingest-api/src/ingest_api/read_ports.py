@@ -1,6 +1,6 @@
 """What reading tasks and documents, and searching, need from the world."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,18 +58,14 @@ class TaskCatalogue(Protocol):
         """Return tasks, the last accepted first."""
         ...
 
-    async def open_tasks(
-        self, cabinet_id: CabinetId, *, start: DocumentId | None, limit: int
-    ) -> list[Task]:
-        """Return open tasks with a document, in the order of the documents' ids."""
+    async def open_documents(
+        self, cabinet: AuthorisedCabinet, *, start: DocumentId | None, limit: int
+    ) -> list[DocumentId]:
+        """Return documents with open tasks, in the order of their ids, from ``start`` on."""
         ...
 
     async def tasks_of(self, document_ids: Sequence[DocumentId]) -> list[Task]:
         """Return all tasks of documents, newest work first."""
-        ...
-
-    async def cabinets(self) -> list[CabinetId]:
-        """Return the cabinets that ever had an upload."""
         ...
 
 
@@ -96,6 +92,11 @@ class Subscription(Protocol):
 class Changes(Protocol):
     """Who wants to know when a task changes."""
 
+    @property
+    def closed(self) -> bool:
+        """Whether the process is about to stop, so that listeners must leave."""
+        ...
+
     def subscribe(self, task_id: TaskId) -> AbstractContextManager[Subscription]:
         """Return the word of changes from now on.
 
@@ -120,10 +121,12 @@ class QueryEmbedder(Protocol):
 class DocumentIndex(Protocol):
     """The index as reading needs it. Every call raises UnavailableError while it is away."""
 
-    async def manifest(
-        self, cabinet: AuthorisedCabinet, document_id: DocumentId
+    async def locate(
+        self,
+        document_id: DocumentId,
+        permit: Callable[[CabinetId], AuthorisedCabinet | None],
     ) -> Manifest | None:
-        """Return what was decided about a document; None also where it is another cabinet's."""
+        """Return what was decided about a document, where its cabinet is permitted."""
         ...
 
     async def manifests(

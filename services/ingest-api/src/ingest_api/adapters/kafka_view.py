@@ -16,6 +16,7 @@ from ingest_api.adapters.log_reader import VIEW_TOPICS, LogReader
 from ingest_api.adapters.log_records import BatchBuilder, LogRecord, status_event
 from ingest_api.adapters.next_round import NextRound
 from ingest_api.adapters.sqlite_catalogue import (
+    CatalogueBusyError,
     CatalogueDamagedError,
     CatalogueUnwritableError,
     SqliteCatalogue,
@@ -46,6 +47,7 @@ _HOUSEKEEPING_SECONDS: Final = 1.0
 _PURGE_EVERY: Final = 60
 _REPAIRS_AT_ONCE: Final = 100
 _SHAPE_EVERY_SECONDS: Final = 30.0
+_UNUSABLE: Final = (CatalogueBusyError, CatalogueUnwritableError)
 
 
 class _LogChangedError(Exception):
@@ -58,7 +60,7 @@ class KafkaView:
     Args:
         kafka: where the log is.
         settings: how long a miss waits.
-        catalogue: where what was read is kept; open.
+        catalogue: where what was read is kept; opened here.
         changes: told of tasks that changed.
         log: takes the states that must be written again.
         health: held while the view has not caught up since its start or rebuild.
@@ -134,7 +136,7 @@ class KafkaView:
                 self._metrics.rebuilt("damaged")
                 self._goal = None
                 self._health.hold(_HOLD, "the view's file was damaged and is built anew")
-            except (KafkaError, OSError, CatalogueUnwritableError, TimeoutError) as error:
+            except (KafkaError, OSError, *_UNUSABLE, TimeoutError) as error:
                 reason = str(error) or type(error).__name__
                 _log.warning("view_cannot_read", reason=reason)
                 if not self.is_caught_up:
@@ -145,6 +147,8 @@ class KafkaView:
     async def _session(self) -> None:
         if self._catalogue.is_damaged:
             await self._catalogue.rebuild_file()
+        elif not self._catalogue.is_open:
+            await self._catalogue.open()
         log = await self._describe_log()
         async with LogReader(self._kafka, client_id=_CLIENT) as reader:
             begins = await reader.begin_offsets(log.partitions)

@@ -27,6 +27,7 @@ from ingest_api.domain.log_batch import (
 )
 from ingest_api.domain.task import Task, is_lower, merged
 from ingest_api.read_ports import TaskQuery
+from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.errors import UnavailableError
 from kartoteka_contracts.ids import CabinetId, DocumentId, TaskId
 from kartoteka_contracts.tasks import TaskStatus
@@ -83,6 +84,11 @@ class SqliteCatalogue:
         self._db: sqlite3.Connection | None = None
         self._lock: int | None = None
         self._damaged = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be used."""
+        return self._db is not None
 
     @property
     def is_damaged(self) -> bool:
@@ -145,18 +151,21 @@ class SqliteCatalogue:
             )
         ]
 
-    async def open_tasks(
-        self, cabinet_id: CabinetId, *, start: DocumentId | None, limit: int
-    ) -> list[Task]:
-        """Return open tasks in the order of their documents' ids. Raises UnavailableError."""
+    async def open_documents(
+        self, cabinet: AuthorisedCabinet, *, start: DocumentId | None, limit: int
+    ) -> list[DocumentId]:
+        """Return documents with open tasks, in the order of their ids, from ``start`` on.
+
+        Raises UnavailableError likewise.
+        """
         rows = await self._read(
-            f"{_READ} WHERE ended = 0 AND cabinet_id = ? AND document_id >= ? "
-            "ORDER BY document_id, version DESC, epoch DESC LIMIT ?",
-            cabinet_id,
+            "SELECT DISTINCT document_id FROM tasks WHERE ended = 0 AND cabinet_id = ? "
+            "AND document_id >= ? ORDER BY document_id LIMIT ?",
+            cabinet.cabinet_id,
             start or "",
             limit,
         )
-        return [from_row(row) for row in rows]
+        return [DocumentId(row[0]) for row in rows]
 
     async def tasks_of(self, document_ids: Sequence[DocumentId]) -> list[Task]:
         """Return all tasks of documents, newest work first. Raises UnavailableError."""
@@ -225,8 +234,12 @@ class SqliteCatalogue:
             raise CatalogueBusyError(
                 f"{self._folder} is used by another process; give each its own VIEW_PATH"
             ) from error
+        try:
+            self._db = catalogue_schema.connect(self._folder)
+        except BaseException:
+            os.close(lock)
+            raise
         self._lock = lock
-        self._db = catalogue_schema.connect(self._folder)
 
     def _close(self) -> None:
         if self._db is not None:

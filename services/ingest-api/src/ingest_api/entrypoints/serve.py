@@ -11,7 +11,13 @@ from fastapi import FastAPI
 
 from ingest_api.bootstrap import Service, build
 from ingest_api.domain.submission import UploadLimits
-from ingest_api.entrypoints.http import health, uploads
+from ingest_api.entrypoints.http import (
+    document_routes,
+    health,
+    search_routes,
+    task_routes,
+    uploads,
+)
 from ingest_api.entrypoints.http.app import Edge, create_app
 from ingest_api.entrypoints.http.connection import protocol
 from ingest_api.entrypoints.http.receive_deadline import ReceivePolicy
@@ -61,7 +67,14 @@ def application(service: Service) -> FastAPI:
     intake = uploads.Intake(
         submit=service.submit, gate=service.gate, limits=limits, telemetry=service.telemetry
     )
-    return create_app(edge, uploads.router(intake), health.router(service.health, service.metrics))
+    return create_app(
+        edge,
+        uploads.router(intake),
+        task_routes.router(service.reading.tasks),
+        document_routes.router(service.reading.documents),
+        search_routes.router(service.reading.search),
+        health.router(service.health, service.metrics),
+    )
 
 
 async def serve(settings: Settings) -> None:

@@ -60,6 +60,14 @@ class ServerProcess:
             text = self._log.read_text(errors="replace")[-_SHOWN_CHARACTERS:]
             raise RuntimeError(f"exit status {self._process.returncode}; {self._log}:\n{text}")
 
+    def wait(self, timeout: float) -> int:
+        """Return the exit status once it ends by itself.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not.
+        """
+        return self._process.wait(timeout)
+
     def terminate(self, timeout: float = 15.0) -> None:
         """SIGTERM, wait; SIGKILL when it takes longer than ``timeout`` seconds."""
         if self.is_running:

@@ -21,6 +21,7 @@ from mode.supervisors import CrashingSupervisor
 from embedder.domain.delivery import Delivery
 from embedder.domain.job import Origin, RawRecord
 from embedder.domain.window import Place
+from kartoteka_contracts.errors import UnavailableError
 from kartoteka_contracts.topics import JOB_TOPICS
 from kartoteka_runtime.kafka import KafkaSettings, client_options, ssl_context
 from kartoteka_runtime.logs import get_logger
@@ -137,6 +138,18 @@ class FaustLog:
         finally:
             await client.close()
         return True
+
+    async def reach(self) -> None:
+        """Return when the broker answers.
+
+        Raises:
+            UnavailableError: it does not.
+        """
+        if not await self.broker_answers():
+            raise UnavailableError(
+                "event_log_unavailable",
+                f"no answer from Kafka at {self._kafka.bootstrap_servers}",
+            )
 
     # --- Faust's side ---------------------------------------------------------------------------
 

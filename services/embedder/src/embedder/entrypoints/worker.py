@@ -20,8 +20,9 @@ from kartoteka_runtime.backoff import Backoff
 from kartoteka_runtime.health import Health
 from kartoteka_runtime.logs import get_logger
 from kartoteka_runtime.metrics import Metrics
+from kartoteka_runtime.signals import stop_signal
 
-__all__ = ["Gate", "Part", "Worker"]
+__all__ = ["Gate", "Part", "Worker", "serve"]
 
 _log = get_logger(__name__)
 
@@ -131,7 +132,7 @@ class Worker:
             stack.push_async_callback(part.stop)
         self.health.started = True
         self.health.clear("startup")
-        for gate in self.gates:
+        for gate in (Gate(name="kafka", check=self.log.reach), *self.gates):
             await self._pass(gate)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.dispatcher.run(), name="dispatcher")
@@ -182,6 +183,20 @@ class Worker:
             zombie=self.limits.zombie_seconds,
             stall=self.limits.stall_seconds,
         )
+
+
+async def serve(worker: Worker) -> int:
+    """Run a worker until SIGTERM or SIGINT; return the process's exit code.
+
+    0: drained. 1: it ended by itself, and must be started anew.
+    """
+    async with stop_signal() as stop:
+        try:
+            await worker.run(stop)
+        except Exception:  # noqa: BLE001 - the last guard of the process: logged, then it ends
+            _log.critical("worker_failed", exc_info=True)
+            return 1
+    return 0
 
 
 @asynccontextmanager

@@ -1,0 +1,83 @@
+"""A real worker process whose handler only writes down what it is asked to do.
+
+Run by the tests: ``python recording_worker.py JOURNAL CABINET``, settings from the environment. A
+job's metadata say how it behaves: ``seconds`` to take, ``raise_while`` a file exists.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from embedder.bootstrap import assemble
+from embedder.domain.job import Job, Lease, RawRecord
+from embedder.entrypoints.worker import serve
+from embedder.settings import HttpSettings, WorkerSettings
+from kartoteka_contracts.errors import EventError
+from kartoteka_runtime.env import read
+from kartoteka_runtime.health import Health
+from kartoteka_runtime.kafka import KafkaSettings
+from kartoteka_runtime.logs import LogSettings, configure
+from kartoteka_runtime.metrics import Metrics, process_registry
+
+
+class RecordingHandler:
+    """Appends one line to a journal for each step; lines of other cabinets are left out."""
+
+    def __init__(self, journal: Path, cabinet: int) -> None:
+        self._journal = journal
+        self._cabinet = cabinet
+
+    async def handle(self, job: Job, lease: Lease) -> None:
+        if job.event.cabinet_id != self._cabinet:
+            return
+        self._write("began", job.event.external_id, job)
+        behaviour = job.event.metadata
+        marker = behaviour.get("raise_while")
+        if marker and Path(marker).exists():  # noqa: ASYNC240 - a test double
+            raise RuntimeError("planted")
+        try:
+            await asyncio.sleep(float(behaviour.get("seconds", 0)))
+        except asyncio.CancelledError:
+            self._write("cancelled", job.event.external_id, job, reason=lease.ended)
+            raise
+        self._write("ended", job.event.external_id, job)
+
+    async def supersede(self, job: Job) -> None:
+        if job.event.cabinet_id == self._cabinet:
+            self._write("superseded", job.event.external_id, job)
+
+    async def reject(self, record: RawRecord, error: EventError) -> None:
+        key = (record.key or b"").decode()
+        if key.startswith(f"{self._cabinet}/"):
+            self._write("rejected", key, None, code=error.code)
+
+    def _write(self, what: str, name: str, job: Job | None, **more: Any) -> None:
+        line: dict[str, Any] = {"what": what, "name": name, "pid": os.getpid(), "at": time.time()}
+        if job is not None:
+            line["version"] = job.event.version
+            line["attempt"] = job.envelope.attempt
+        with self._journal.open("a") as file:
+            file.write(json.dumps(line | more) + "\n")
+            file.flush()
+
+
+async def main(journal: Path, cabinet: int) -> int:
+    env = os.environ
+    configure(LogSettings(level="info"), service="embedder")
+    worker = assemble(
+        RecordingHandler(journal, cabinet),
+        kafka=read(KafkaSettings, env),
+        http=read(HttpSettings, env),
+        worker=read(WorkerSettings, env),
+        health=Health(),
+        metrics=Metrics(process_registry()),
+    )
+    return await serve(worker)
+
+
+if __name__ == "__main__":
+    raise SystemExit(asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]))))

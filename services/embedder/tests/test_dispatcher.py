@@ -1,0 +1,415 @@
+"""The dispatcher against a log and a handler that do as the test says."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from embedder.domain.admission import Limits
+from embedder.domain.delivery import Delivery
+from embedder.domain.job import Job, Lease, Origin, RawRecord
+from embedder.domain.window import Place
+from embedder.entrypoints.dispatcher import Dispatcher, HandlerBrokeError
+from kartoteka_contracts.envelope import Envelope
+from kartoteka_contracts.errors import EventError
+from kartoteka_runtime.metrics import Metrics
+from kartoteka_testkit.builders import submitted
+from kartoteka_testkit.frozen_clock import FrozenClock
+
+INTERACTIVE, BULK, RETRY = "documents.interactive", "documents.bulk", "documents.retry"
+
+
+class Handler:
+    """Records the calls; each ends when the test says so, unless it is told to end at once."""
+
+    def __init__(self) -> None:
+        self.began: list[str] = []
+        self.superseded: list[str] = []
+        self.rejected: list[int] = []
+        self.leases: dict[str, Lease] = {}
+        self.ends_at_once = False
+        self.supersede_gate = asyncio.Event()
+        self.supersede_gate.set()
+        self._gates: dict[str, list[asyncio.Future[None]]] = {}
+
+    async def handle(self, job: Job, lease: Lease) -> None:
+        label = f"{job.event.external_id}@{job.event.version}"
+        self.began.append(label)
+        self.leases[label] = lease
+        if not self.ends_at_once:
+            gate = asyncio.get_running_loop().create_future()
+            self._gates.setdefault(label, []).append(gate)
+            await gate
+
+    async def supersede(self, job: Job) -> None:
+        await self.supersede_gate.wait()
+        self.superseded.append(f"{job.event.external_id}@{job.event.version}")
+
+    async def reject(self, record: RawRecord, error: EventError) -> None:
+        assert error.code
+        self.rejected.append(record.origin.offset)
+
+    async def end(self, name: str, version: int = 1, error: BaseException | None = None) -> None:
+        gate = self._gates[f"{name}@{version}"].pop(0)
+        if error is None:
+            gate.set_result(None)
+        else:
+            gate.set_exception(error)
+        await settled()
+
+
+class Log:
+    """Hands records to a dispatcher and notes what is acknowledged."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.acknowledged: list[tuple[str, int, int]] = []
+        self.generation = 0
+        self._dispatcher = dispatcher
+        self._offsets: dict[str, int] = {}
+        self._records: dict[tuple[str, int], RawRecord] = {}
+
+    def turn(self, *topics: str) -> None:
+        self._dispatcher.suspend()
+        self.generation += 1
+        places = {Place(topic, 0) for topic in topics or (INTERACTIVE, BULK, RETRY)}
+        self._dispatcher.turn(self.generation, places)
+
+    async def send(
+        self, name: str, *, topic: str = INTERACTIVE, version: int = 1, cabinet: int = 1, **at: Any
+    ) -> None:
+        event = submitted(external_id=name, version=version, cabinet=cabinet)
+        headers = Envelope(**at).to_headers()
+        await self.send_raw(event.model_dump_json().encode(), topic=topic, headers=headers)
+
+    async def send_raw(
+        self, value: bytes, *, topic: str = INTERACTIVE, headers: list[tuple[str, bytes]]
+    ) -> None:
+        offset = self._offsets.setdefault(topic, 0)
+        self._offsets[topic] += 1
+        self._records[topic, offset] = RawRecord(
+            origin=Origin(topic=topic, partition=0, offset=offset),
+            key=b"k",
+            value=value,
+            headers=tuple(headers),
+        )
+        await self.deliver(topic, offset)
+
+    async def deliver(self, topic: str, offset: int, *, generation: int | None = None) -> None:
+        at = self.generation if generation is None else generation
+
+        async def acknowledge() -> None:
+            self.acknowledged.append((topic, offset, at))
+
+        delivery = Delivery(
+            record=self._records[topic, offset], generation=at, acknowledge=acknowledge
+        )
+        await self._dispatcher.submit(delivery)
+        await settled()
+
+    @property
+    def offsets(self) -> list[int]:
+        return [offset for _, offset, _ in self.acknowledged]
+
+
+async def settled() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def handler() -> Handler:
+    return Handler()
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock()
+
+
+@pytest.fixture
+def limits() -> Limits:
+    return Limits(interactive=6, bulk=4, retry=4, running=4, reserved=2, held=2)
+
+
+@pytest.fixture
+async def dispatcher(
+    handler: Handler, limits: Limits, clock: FrozenClock
+) -> AsyncIterator[Dispatcher]:
+    dispatcher = Dispatcher(handler, limits, clock=clock, metrics=Metrics())
+    run = asyncio.create_task(dispatcher.run())
+    await asyncio.sleep(0)
+    yield dispatcher
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+
+
+@pytest.fixture
+async def log(dispatcher: Dispatcher) -> Log:
+    log = Log(dispatcher)
+    log.turn()
+    return log
+
+
+async def test_records_are_acknowledged_in_order_whatever_ends_first(
+    log: Log, handler: Handler
+) -> None:
+    for name in "abc":
+        await log.send(name)
+    await handler.end("c")
+    await handler.end("b")
+    assert log.offsets == []
+    await handler.end("a")
+    assert log.offsets == [0, 1, 2]
+
+
+async def test_nothing_starts_before_the_first_generation_or_while_partitions_are_shared_out(
+    dispatcher: Dispatcher, log: Log, handler: Handler
+) -> None:
+    dispatcher.suspend()
+    await log.send("a")
+    assert handler.began == []
+    log.turn()
+    await log.deliver(INTERACTIVE, 0)
+    assert handler.began == ["a@1"]
+
+
+async def test_a_redelivered_record_adopts_the_running_task(log: Log, handler: Handler) -> None:
+    await log.send("a")
+    log.turn()
+    await log.deliver(INTERACTIVE, 0)
+    assert handler.began == ["a@1"]
+    await handler.end("a")
+    assert log.acknowledged == [(INTERACTIVE, 0, 2)]
+
+
+async def test_work_that_ended_while_partitions_were_shared_out_is_not_done_again(
+    dispatcher: Dispatcher, log: Log, handler: Handler
+) -> None:
+    await log.send("a")
+    await log.send("b")
+    await handler.end("b")
+    dispatcher.suspend()
+    log.turn()
+    await handler.end("a")
+    assert log.acknowledged == []
+    await log.deliver(INTERACTIVE, 0)
+    await log.deliver(INTERACTIVE, 1)
+    assert handler.began == ["a@1", "b@1"]
+    assert log.acknowledged == [(INTERACTIVE, 0, 2), (INTERACTIVE, 1, 2)]
+
+
+async def test_work_of_a_lost_partition_is_cancelled_and_never_acknowledged(
+    log: Log, handler: Handler
+) -> None:
+    await log.send("a", topic=BULK)
+    log.turn(INTERACTIVE)
+    await settled()
+    assert handler.leases["a@1"].ended == "the partition went to another worker"
+    assert log.acknowledged == []
+    log.turn()
+    await log.deliver(BULK, 0)
+    assert handler.began == ["a@1", "a@1"]
+
+
+async def test_a_delivery_of_a_past_generation_is_ignored(log: Log, handler: Handler) -> None:
+    await log.send("a")
+    await handler.end("a")
+    log.turn()
+    await log.deliver(INTERACTIVE, 0, generation=1)
+    assert handler.began == ["a@1"]
+    assert log.acknowledged == [(INTERACTIVE, 0, 1)]
+
+
+async def test_a_record_that_reuses_an_offset_is_not_taken_for_the_old_one(
+    log: Log, handler: Handler
+) -> None:
+    await log.send("a")
+    await handler.end("a")
+    log.turn()
+    log._offsets.clear()
+    await log.send("other")
+    assert handler.began == ["a@1", "other@1"]
+
+
+async def test_newer_work_ends_the_running_older_one_before_it_starts(
+    log: Log, handler: Handler
+) -> None:
+    handler.supersede_gate.clear()
+    await log.send("a", version=1)
+    await log.send("a", version=2)
+    assert handler.leases["a@1"].ended == "newer work of the document arrived"
+    assert handler.began == ["a@1"]
+    handler.supersede_gate.set()
+    await settled()
+    assert handler.superseded == ["a@1"]
+    assert handler.began == ["a@1", "a@2"]
+    assert log.offsets == [0]
+
+
+async def test_work_superseded_before_its_first_step_is_ended_by_the_handler(
+    log: Log, handler: Handler
+) -> None:
+    first = asyncio.create_task(log.send("a", version=1))
+    second = asyncio.create_task(log.send("a", version=2))
+    await asyncio.gather(first, second)
+    await settled()
+    assert handler.superseded == ["a@1"]
+    assert handler.began[-1] == "a@2"
+
+
+async def test_older_work_is_ended_at_once(log: Log, handler: Handler) -> None:
+    await log.send("a", version=2)
+    await log.send("a", version=1)
+    assert handler.superseded == ["a@1"]
+    assert handler.began == ["a@2"]
+
+
+async def test_equal_work_runs_after_the_running_one(log: Log, handler: Handler) -> None:
+    await log.send("a")
+    await log.send("a", topic=RETRY)
+    assert handler.began == ["a@1"]
+    await handler.end("a")
+    assert handler.began == ["a@1", "a@1"]
+
+
+async def test_a_full_class_makes_its_topic_wait_and_no_other(log: Log, handler: Handler) -> None:
+    for n in range(4):
+        await log.send(f"b{n}", topic=BULK)
+    waiting = asyncio.create_task(log.send("b4", topic=BULK))
+    await settled()
+    assert not waiting.done()
+    await log.send("i")
+    assert handler.began == ["b0@1", "b1@1", "i@1"]
+    await handler.end("b0")
+    await waiting
+
+
+async def test_a_waiting_submit_gives_up_when_its_generation_is_over(
+    log: Log, handler: Handler
+) -> None:
+    for n in range(4):
+        await log.send(f"b{n}", topic=BULK)
+    waiting = asyncio.create_task(log.send("b4", topic=BULK))
+    await settled()
+    log.turn()
+    await waiting
+    for offset in range(4):
+        await log.deliver(BULK, offset)
+    assert handler.began == ["b0@1", "b1@1"]
+
+
+async def test_what_cannot_be_read_is_rejected_and_acknowledged(log: Log, handler: Handler) -> None:
+    await log.send_raw(b"{", headers=[])
+    assert handler.rejected == [0]
+    assert log.offsets == [0]
+
+
+async def test_a_retry_waits_outside_of_admission_until_it_is_due(
+    log: Log, handler: Handler, clock: FrozenClock, dispatcher: Dispatcher
+) -> None:
+    due_ms = int(clock.now().timestamp() * 1000) + 50
+    await log.send("later", topic=RETRY, attempt=1, not_before_ms=due_ms)
+    await log.send("now", topic=RETRY, attempt=1)
+    assert handler.began == ["now@1"]
+    assert dispatcher.stalled_seconds == 0
+    clock.advance(1)
+    await asyncio.sleep(0.1)
+    assert handler.began == ["now@1", "later@1"]
+
+
+async def test_too_many_retries_to_hold_make_the_topic_wait(
+    log: Log, handler: Handler, clock: FrozenClock
+) -> None:
+    due_ms = int(clock.now().timestamp() * 1000) + 50
+    for n in range(2):
+        await log.send(f"r{n}", topic=RETRY, not_before_ms=due_ms)
+    waiting = asyncio.create_task(log.send("r2", topic=RETRY, not_before_ms=due_ms))
+    await settled()
+    assert not waiting.done()
+    clock.advance(1)
+    await asyncio.sleep(0.1)
+    await waiting
+    assert handler.began[:2] == ["r0@1", "r1@1"]
+
+
+async def test_an_exception_acknowledges_nothing_and_ends_the_run(limits: Limits) -> None:
+    handler = Handler()
+    dispatcher = Dispatcher(handler, limits, metrics=Metrics())
+    run = asyncio.create_task(dispatcher.run())
+    log = Log(dispatcher)
+    log.turn()
+    for name in "abc":
+        await log.send(name)
+    await handler.end("b")
+    await handler.end("a", error=ValueError("planted"))
+    with pytest.raises(HandlerBrokeError) as raised:
+        await run
+    assert isinstance(raised.value.__cause__, ValueError)
+    assert log.acknowledged == []
+    await log.send("d")
+    assert "d@1" not in handler.began
+
+
+async def test_a_handler_that_cancels_itself_broke_its_contract(limits: Limits) -> None:
+    handler = Handler()
+    dispatcher = Dispatcher(handler, limits, metrics=Metrics())
+    run = asyncio.create_task(dispatcher.run())
+    log = Log(dispatcher)
+    log.turn()
+    await log.send("a")
+    await handler.end("a", error=asyncio.CancelledError())
+    with pytest.raises(HandlerBrokeError):
+        await run
+    assert log.acknowledged == []
+
+
+async def test_draining_finishes_what_runs_and_starts_nothing(
+    dispatcher: Dispatcher, log: Log, handler: Handler
+) -> None:
+    for n in range(6):
+        await log.send(f"d{n}")
+    drain = asyncio.create_task(dispatcher.drain(5))
+    await settled()
+    for n in range(4):
+        await handler.end(f"d{n}")
+    assert await drain == 0
+    assert log.offsets == [0, 1, 2, 3]
+    assert len(handler.began) == 4
+
+
+async def test_draining_cancels_what_takes_too_long(
+    dispatcher: Dispatcher, log: Log, handler: Handler
+) -> None:
+    await log.send("slow")
+    assert await dispatcher.drain(0.01) == 1
+    assert handler.leases["slow@1"].ended == "the worker is about to stop"
+    assert log.acknowledged == []
+
+
+async def test_a_rebalance_during_the_drain_still_adopts_what_runs(
+    dispatcher: Dispatcher, log: Log, handler: Handler
+) -> None:
+    await log.send("a")
+    drain = asyncio.create_task(dispatcher.drain(5))
+    await settled()
+    log.turn()
+    await log.deliver(INTERACTIVE, 0)
+    await log.send("b")
+    await handler.end("a")
+    assert await drain == 0
+    assert log.acknowledged == [(INTERACTIVE, 0, 2)]
+    assert handler.began == ["a@1"]
+
+
+async def test_work_without_progress_is_told_of_and_idleness_is_not(
+    dispatcher: Dispatcher, log: Log, handler: Handler, clock: FrozenClock
+) -> None:
+    clock.advance(1000)
+    assert dispatcher.stalled_seconds == 0
+    await log.send("a")
+    clock.advance(100)
+    assert dispatcher.stalled_seconds == 100
+    await handler.end("a")
+    assert dispatcher.stalled_seconds == 0
+    assert dispatcher.dead_heads() == frozenset()

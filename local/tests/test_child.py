@@ -2,6 +2,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ def watcher() -> Iterator[Watcher]:
 
 def child_of(a_program: Program, watcher: Watcher, said: list[str]) -> Child:
     return Child(
-        a_program,
+        liveness_seconds=0.01,
+        program=a_program,
         policy=QUICK,
         clock=SystemClock(),
         watcher=watcher,
@@ -108,3 +110,26 @@ async def test_a_child_stopped_while_it_is_started_does_not_stay(
     await child.stop()
     await asyncio.wait_for(keeper, 10)
     assert child.pid is None
+
+
+async def test_a_child_that_runs_but_does_not_live_is_ended_and_started_again(
+    tmp_path: Path, watcher: Watcher
+) -> None:
+    said: list[str] = []
+    verdicts = iter([None, "dizzy", None, "stuck", "stuck", "stuck"])
+    asked = asyncio.Event()
+
+    async def lives() -> str | None:
+        return next(verdicts, None) if asked.is_set() else None
+
+    child = child_of(replace(program(tmp_path, "one"), liveness=lives), watcher, said)
+    keeper = asyncio.create_task(child.keep_alive())
+    first = int(await text_of(tmp_path / "one.up"))
+    await child.ready.wait()
+    (tmp_path / "one.up").unlink()
+    asked.set()
+    second = int(await text_of(tmp_path / "one.up"))
+    assert second != first
+    assert said[0] == "one runs but does not live (stuck); ending it"
+    await child.stop()
+    await keeper

@@ -11,7 +11,7 @@ from kartoteka_local.command import leashed
 from kartoteka_local.diagnosis import diagnose
 from kartoteka_local.errors import KeepsDyingError
 from kartoteka_local.last_words import last_words
-from kartoteka_local.program import Program
+from kartoteka_local.program import Probe, Program
 from kartoteka_local.restarts import RestartHistory, RestartPolicy
 from kartoteka_local.watcher import Watcher
 from kartoteka_runtime.clock import Clock
@@ -19,6 +19,7 @@ from kartoteka_runtime.clock import Clock
 __all__ = ["Child"]
 
 _PROBE_SECONDS: Final = 0.1
+_LIVENESS_TRIES: Final = 3
 
 
 class Child:
@@ -31,6 +32,7 @@ class Child:
         watcher: kills it should this process end suddenly.
         say: tells a person.
         changed: called when it has a new pid.
+        liveness_seconds: the time between two questions whether it lives.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Child:
         watcher: Watcher,
         say: Callable[[str], None],
         changed: Callable[[], None],
+        liveness_seconds: float = 10.0,
     ) -> None:
         self.program = program
         self.ready = asyncio.Event()
@@ -53,6 +56,7 @@ class Child:
         self._watcher = watcher
         self._say = say
         self._changed = changed
+        self._liveness_seconds = liveness_seconds
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
         self._ended.set()
@@ -125,6 +129,19 @@ class Child:
             await asyncio.sleep(_PROBE_SECONDS)
         self.waits_for = ""
         self.ready.set()
+        if self.program.liveness is not None:
+            await self._until_dead(self.program.liveness)
+
+    async def _until_dead(self, liveness: Probe) -> None:
+        """End a process that runs but no longer lives, as Kubernetes would."""
+        reasons = 0
+        while reasons < _LIVENESS_TRIES:
+            await asyncio.sleep(self._liveness_seconds)
+            reason = await liveness()
+            reasons = 0 if reason is None else reasons + 1
+        self._say(f"{self.program.name} runs but does not live ({reason}); ending it")
+        if self.pid is not None:
+            _kill_group(self.pid)
 
     def _bury(self, pid: int) -> None:
         # What it started itself, say a parser, must not outlive it.

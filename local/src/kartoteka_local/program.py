@@ -21,6 +21,8 @@ class Program:
     """Its whole environment."""
     log: Path
     probe: Probe
+    liveness: Probe | None = None
+    """Asked once it is ready: a reason, several times in a row, and it is ended and restarted."""
     grace: float
     """Seconds between SIGTERM and SIGKILL."""
     advice: str

@@ -35,7 +35,10 @@ class FakeApi:
         assert request.headers["X-API-Key"] == "secret"
         path = request.url.path
         if path == "/rag/cabinets/7/documents":
-            documents = [{"external_id": k, "sha256": v} for k, v in self.indexed.items()]
+            documents = [
+                {"external_id": name, "published": {"sha256": sha256}}
+                for name, sha256 in self.indexed.items()
+            ]
             return httpx.Response(200, json={"documents": documents, "next_cursor": None})
         if path == "/rag/add-document":
             name = request.content.split(b'filename="')[1].split(b'"')[0].decode()

@@ -98,8 +98,7 @@ class ApiClient:
             path = f"/rag/cabinets/{cabinet}/documents"
             page = await self._call("GET", path, params=parameters)
             for document in page["documents"]:
-                published = document.get("published") or document
-                found[document["external_id"]] = str(published.get("sha256"))
+                found[document["external_id"]] = document["published"]["sha256"]
             cursor = page.get("next_cursor")
             if not cursor:
                 return found

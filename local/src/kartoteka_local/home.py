@@ -60,7 +60,7 @@ class Home:
     @property
     def view(self) -> Path:
         """The API's view of the tasks."""
-        return self.root / "view" / "view.sqlite"
+        return self.root / "view"
 
     @property
     def models(self) -> Path:
@@ -78,5 +78,5 @@ class Home:
             OSError: one cannot be made.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        for folder in (self.log("x").parent, self.kafka, self.view.parent, self.objects):
+        for folder in (self.log("x").parent, self.kafka, self.view, self.objects):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -202,24 +202,29 @@ class Engine:
                 if len(under_way) == _SLICES_PER_CALL:
                     await under_way[0].done
                     under_way.popleft()
-                    permits.release()
+                # A permit goes with its slice's end, not with its caller's notice of it: callers
+                # that wait here for their second slice would hold up each other for ever.
                 await permits.acquire()
-                piece = self._slice(rows[start : start + size], out[start : start + size], urgent)
+                done = asyncio.get_running_loop().create_future()
+                done.add_done_callback(lambda _: permits.release())
+                done.add_done_callback(_notice)
+                piece = Slice(
+                    rows=rows[start : start + size],
+                    out=out[start : start + size],
+                    done=done,
+                    urgent=urgent,
+                    queued_at=self._clock.monotonic(),
+                )
                 under_way.append(piece)
                 self._put(piece)
-            for piece in under_way:
-                await piece.done
+            while under_way:
+                await under_way[0].done
+                under_way.popleft()
         finally:
             for piece in under_way:
                 self._queue.drop(piece)
-                permits.release()
+                piece.done.cancel()
         return out
-
-    def _slice(self, rows: Sequence[TokenIds], out: Vectors, urgent: bool) -> Slice:  # noqa: FBT001 - private
-        done = asyncio.get_running_loop().create_future()
-        done.add_done_callback(_notice)
-        now = self._clock.monotonic()
-        return Slice(rows=rows, out=out, done=done, urgent=urgent, queued_at=now)
 
     def _put(self, piece: Slice) -> None:
         if not self._queue.put(piece):

@@ -131,13 +131,13 @@ class InferenceThread(threading.Thread):
         for (_, rows), vectors in zip(groups, answers, strict=True):
             self._check(rows, vectors)
         for (length, rows), vectors in zip(groups, answers, strict=True):
-            _deliver(rows, vectors)
             self._meter.ran(
                 rows=len(rows),
                 tokens=sum(len(row.tokens) for row in rows),
                 padded=length * len(rows),
                 seconds=seconds / len(groups),
             )
+            _deliver(rows, vectors)
 
     def _check(self, rows: Sequence[Row], vectors: Vectors) -> None:
         if vectors.shape != (len(rows), self._model.dimension):

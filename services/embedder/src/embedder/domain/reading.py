@@ -4,7 +4,15 @@ from dataclasses import dataclass
 
 from embedder.domain.text import clean
 
-__all__ = ["Heading", "PageStart", "Reading", "ReadingBuilder", "TextTooLargeError"]
+__all__ = [
+    "Heading",
+    "PageStart",
+    "Reading",
+    "ReadingBuilder",
+    "ReadingLimits",
+    "TextTooLargeError",
+    "Unreadable",
+]
 
 _PARAGRAPH = "\n\n"
 _LINE = "\n"
@@ -101,3 +109,18 @@ class ReadingBuilder:
             page_starts=tuple(self._page_starts),
             pages=pages,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """One engine cannot read the body; another one may."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingLimits:
+    """How much an extractor reads before it gives a verdict."""
+
+    max_characters: int
+    max_pages: int

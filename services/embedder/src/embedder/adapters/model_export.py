@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _DEFAULT_MAX_TOKENS = 512
+_MODEL_FILES = ("modules.json", "config.json")
 _PASSAGE_PROMPTS = ("document", "passage")
 
 
@@ -87,6 +88,11 @@ def main(settings: ModelSettings, say: Callable[[str], None] = print) -> Exporte
 def _export(
     settings: ModelSettings, key: ModelKey, folder: Path, say: Callable[[str], None]
 ) -> None:
+    place = Path(key.source.location)
+    if place.is_absolute() and not any((place / name).is_file() for name in _MODEL_FILES):
+        raise ExportedModelError(
+            f"{place} holds no model: it has none of {', '.join(_MODEL_FILES)}"
+        )
     say(f"Loading {key.source.name} (imports torch: this takes a while)")
     from embedder.adapters.inference.torch_backend import (  # noqa: PLC0415 - not when cached
         load_sentence_transformer,

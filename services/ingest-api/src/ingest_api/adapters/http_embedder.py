@@ -156,7 +156,8 @@ def _vector(answer: Any, model: ModelIdentity) -> NDArray[np.float32]:
     if name != model.name:
         raise _OtherModelError(f"an embedder serves {name}, searches are for {model.name}")
     try:
-        vector = np.asarray(numbers, dtype=np.float32)
+        with np.errstate(over="ignore"):  # becomes infinite, and is refused as that below
+            vector = np.asarray(numbers, dtype=np.float32)
     except (TypeError, ValueError, OverflowError) as error:
         raise _UnusableError("an embedder's vector is not made of numbers") from error
     if vector.shape != (model.dimension,):

@@ -21,7 +21,7 @@ __all__ = ["SearchAnswer", "SearchRequest", "router"]
 
 _MAX_QUERY_BYTES: Final = 8 * 1024
 _MAX_VALUES: Final = 100
-_UUID: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_UUID: Final = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 
 _Document = Annotated[str, StringConstraints(pattern=_UUID, to_lower=True)]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=1024)]

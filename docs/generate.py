@@ -162,6 +162,40 @@ def _prose(text: str | None) -> str:
     return " ".join((text or "").split()).replace("|", "\\|")
 
 
+_KNOW_FIRST = (
+    "KAFKA_BOOTSTRAP_SERVERS",
+    "KAFKA_JOB_PARTITIONS",
+    "QDRANT_URL",
+    "OBJECT_STORE_URL",
+    "API_KEYS_FILE",
+    "EMBEDDINGS_URLS",
+    "MODEL_NAME",
+)
+
+
+def readme() -> str:
+    """Return the README with its settings table filled in."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    begin, end = "<!-- settings -->\n", "<!-- /settings -->"
+    head, _, rest = text.partition(begin)
+    rows = [
+        f"| `{name}` | {_prose(field.description)} |"
+        for name, field in sorted(_variables().items(), key=lambda item: _KNOW_FIRST.index(item[0]))
+    ]
+    table = "\n".join(["| variable | meaning |", "|---|---|", *rows])
+    return f"{head}{begin}{table}\n{end}{rest.partition(end)[2]}"
+
+
+def _variables() -> dict[str, FieldInfo]:
+    return {
+        variable: field
+        for settings in (IngestSettings, EmbedderSettings)
+        for fragment in _fragments(settings)
+        for name, field in fragment.model_fields.items()
+        if (variable := (fragment.prefix + name).upper()) in _KNOW_FIRST
+    }
+
+
 def pages() -> Mapping[Path, str]:
     """Return every generated file by path."""
     return {
@@ -169,6 +203,7 @@ def pages() -> Mapping[Path, str]:
         ROOT / "docs" / "events.md": events_page(),
         ROOT / "docs" / "errors.md": errors_page(),
         ROOT / "docs" / "settings.md": settings_page(),
+        ROOT / "README.md": readme(),
     }
 
 

@@ -4,6 +4,7 @@ import pytest
 from stand_ins import program
 
 from kartoteka_local.diagnosis import diagnose
+from kartoteka_local.last_words import last_words
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ from kartoteka_local.diagnosis import diagnose
             id="settings that only a person can correct",
         ),
         pytest.param(
-            "KafkaException: Failed to read meta.properties",
+            "RuntimeException: Error: node ID not found in /k",
             "looks damaged",
             True,
             id="a damaged Kafka folder",
@@ -57,6 +58,22 @@ def test_last_words_become_advice(
 
 def test_advice_on_a_damaged_folder_deletes_nothing(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    found = diagnose(program(tmp_path, "kafka", data=data), 1, ("snapshot is corrupt",))
+    found = diagnose(program(tmp_path, "kafka", data=data), 1, ("the log is corrupt",))
     assert f"mv {data} {data}.damaged" in found.advice
     assert "rm " not in found.advice
+
+
+def test_a_child_with_data_is_never_left_without_advice_on_it(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    found = diagnose(program(tmp_path, "kafka", data=data), 1, ("who knows",))
+    assert "If its last lines name no other reason" in found.advice
+    assert f"mv {data} {data}.damaged" in found.advice
+    assert not found.hopeless
+
+
+def test_last_words_are_reasons_not_places(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    frames = "\n".join(f"\tat java.base/java.util.A.b{n}(A.java:{n})" for n in range(50))
+    log.write_text(f"old\nERROR it is broken\n{frames}\n\t... 14 more\n", encoding="utf-8")
+    assert last_words(log) == ("old", "ERROR it is broken")
+    assert last_words(log, since=4) == ("ERROR it is broken",)

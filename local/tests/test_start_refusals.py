@@ -80,6 +80,15 @@ def test_a_kafka_folder_without_its_properties_is_refused_not_formatted(tmp_path
     assert left.read_bytes() == b"work"
 
 
+def test_a_kafka_that_lost_track_of_its_topics_is_refused(tmp_path: Path) -> None:
+    home = Home(root=tmp_path)
+    home.create()
+    (home.kafka_data / "documents.interactive-0.cad84a4c-stray").mkdir(parents=True)
+    (home.kafka_data / "meta.properties").touch()
+    with pytest.raises(StackError, match=r"(?s)no longer knows its own documents.*mv "):
+        broker(home).prepare()
+
+
 def test_missing_jars_are_named_with_what_to_do(tmp_path: Path) -> None:
     home = Home(root=tmp_path)
     home.create()

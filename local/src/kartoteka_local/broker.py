@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kartoteka_local.diagnosis import damage_advice
 from kartoteka_local.errors import StackError
 from kartoteka_local.home import Home
 
@@ -79,17 +80,29 @@ class Broker:
                 f"Kafka's jars are not in {self.lib}. Run `make run`, which fetches them, or "
                 "`python3 local/setup_environment.py`."
             )
+        self.check()
         data = self.home.kafka_data
         self._config.write_text(self._configuration(), encoding="utf-8")
         if (data / "meta.properties").exists():
             return
         if data.exists() and any(data.iterdir()):
-            raise StackError(
-                f"Kafka's data folder is damaged: {data} has no meta.properties. Nothing was "
-                "deleted. Put back a copy of the folder if there is one; else move it aside and "
-                f"run the same again:\n\n    mv {data} {data}.damaged\n\n{self.advice}"
-            )
+            raise StackError(self._damaged(f"{data} has no meta.properties"))
         self._format()
+
+    def check(self) -> None:
+        """Refuse to go on where the broker has lost track of its own topics.
+
+        Then it starts without an error, and sets the topics' folders aside under another name.
+
+        Raises:
+            StackError: it has.
+        """
+        strays = sorted(folder.name for folder in self.home.kafka_data.glob("*-stray"))
+        if strays:
+            raise StackError(self._damaged(f"it no longer knows its own {strays[0]}"))
+
+    def _damaged(self, found: str) -> str:
+        return f"Kafka cannot go on ({found}): " + damage_advice(self.home.kafka_data, self.advice)
 
     @property
     def advice(self) -> str:

@@ -2,11 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from kartoteka_local.program import Program
 
-__all__ = ["Diagnosis", "diagnose"]
+__all__ = ["Diagnosis", "damage_advice", "diagnose"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +25,8 @@ _MEMORY: Final = re.compile(r"OutOfMemoryError|MemoryError|Cannot allocate memor
 _DAMAGE: Final = re.compile(
     r"corrupt|damaged|meta\.properties|InconsistentClusterId|InvalidRecordException"
     r"|CorruptRecordException|LogDirFailure|log dirs? .* (failed|offline)|KafkaStorageException"
-    r"|quorum-state|delete the folder|re-index|failed to open WAL|KafkaException: Failed to"
-    r"|snapshot",
+    r"|quorum-state|QuorumStateStore|node ID not found|initializeLogDirs|-stray"
+    r"|delete the folder|delete this folder|failed to open WAL",
     re.IGNORECASE,
 )
 _SETTINGS: Final = re.compile(r"Wrong settings:|SettingsError")
@@ -51,20 +52,26 @@ def diagnose(program: Program, code: int, words: tuple[str, ...]) -> Diagnosis:
     if _SETTINGS.search(text):
         return Diagnosis(hopeless=True, advice="Correct the settings named above.")
     if program.data is not None and code != _SIGKILL and _DAMAGE.search(text):
-        return Diagnosis(hopeless=True, advice=_damage_advice(program))
+        return Diagnosis(hopeless=True, advice=damage_advice(program.data, program.advice))
     if _MEMORY.search(text) or code == _SIGKILL:
         return Diagnosis(
             hopeless=False,
             advice="It may have run out of memory: close other programs, or set EMBEDDERS=1. "
             + program.advice,
         )
-    return Diagnosis(hopeless=False, advice=program.advice)
+    return Diagnosis(hopeless=False, advice=_unknown(program))
 
 
-def _damage_advice(program: Program) -> str:
+def _unknown(program: Program) -> str:
+    if program.data is None:
+        return program.advice
+    return f"If its last lines name no other reason: {damage_advice(program.data, program.advice)}"
+
+
+def damage_advice(data: Path, advice: str) -> str:
+    """Return what to do about a folder that looks damaged, and what goes with it."""
     return (
-        f"Its data folder looks damaged: {program.data}\n"
+        f"its data folder looks damaged: {data}\n"
         "Nothing was deleted. Put back a copy of the folder if there is one; else move it aside "
-        "and run the same again:\n\n"
-        f"    mv {program.data} {program.data}.damaged\n\n{program.advice}"
+        f"and run the same again:\n\n    mv {data} {data}.damaged\n\n{advice}"
     )

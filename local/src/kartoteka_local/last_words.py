@@ -1,5 +1,6 @@
 """The end of a log."""
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -7,10 +8,15 @@ __all__ = ["last_words"]
 
 _BYTES: Final = 16_384
 _WIDTH: Final = 300
+_JAVA_FRAME: Final = re.compile(r"\s+at [\w.$]+.*\)$|\s*\.\.\. \d+ more$")
+"""Says where, not why: without frames the reasons fit into a few lines."""
 
 
 def last_words(log: Path, *, since: int = 0, lines: int = 12) -> tuple[str, ...]:
-    """Return the last lines of a file, each cut to a width, none from before byte ``since``."""
+    """Return the last lines of a file that say why, each cut to a width.
+
+    Nothing from before byte ``since`` is among them.
+    """
     try:
         with log.open("rb") as file:
             size = file.seek(0, 2)
@@ -18,5 +24,9 @@ def last_words(log: Path, *, since: int = 0, lines: int = 12) -> tuple[str, ...]
             text = file.read().decode(errors="replace")
     except OSError:
         return ()
-    said = [line.rstrip()[:_WIDTH] for line in text.splitlines() if line.strip()]
+    said = [
+        line.rstrip()[:_WIDTH]
+        for line in text.splitlines()
+        if line.strip() and not _JAVA_FRAME.match(line.rstrip())
+    ]
     return tuple(said[-lines:])

@@ -133,6 +133,8 @@ class Stack:
         self._launch(plan.api)
         if plan.kafka is not None:
             await self._children[plan.kafka.name].ready.wait()
+        if plan.broker is not None:
+            plan.broker.check()
         await self._steps.topics(plan)
         for program in plan.embedders:
             self._launch(program)

@@ -1,7 +1,7 @@
 """The one place where the service is put together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +16,6 @@ from ingest_api.usecases.submit import Submit
 from kartoteka_contracts.errors import KartotekaError
 from kartoteka_contracts.topics import TOPICS, Topic
 from kartoteka_contracts.topics import Service as Role
-from kartoteka_runtime import topics_admin
 from kartoteka_runtime.backoff import Backoff
 from kartoteka_runtime.clock import Clock, SystemClock
 from kartoteka_runtime.health import Health
@@ -25,6 +24,7 @@ from kartoteka_runtime.metrics import Metrics, process_registry
 from kartoteka_runtime.objects import ObjectStore
 from kartoteka_runtime.producer import Producer
 from kartoteka_runtime.producer_metrics import ProducerMetrics
+from kartoteka_runtime.topics_gate import keep_checked
 
 __all__ = ["Service", "build"]
 
@@ -99,7 +99,9 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
             background = [
                 group.create_task(keys.watch(), name="keys"),
                 group.create_task(_gate_objects(health, objects), name="objects"),
-                group.create_task(_gate_topics(health, settings), name="topics"),
+                group.create_task(
+                    keep_checked(health, settings.kafka, topics=_own_topics()), name="topics"
+                ),
                 group.create_task(reading.run(), name="view"),
                 group.create_task(reading.end_streams(stopping), name="streams"),
             ]
@@ -122,22 +124,6 @@ def _holding(health: Health, name: str) -> Callable[[str | None], None]:
     return on_change
 
 
-async def _gate_objects(health: Health, objects: ObjectStore) -> None:
-    async def check() -> str | None:
-        await objects.probe()
-        return None
-
-    await _hold_until(health, "object_store", check)
-
-
-async def _gate_topics(health: Health, settings: Settings) -> None:
-    async def check() -> str | None:
-        faults = await topics_admin.check(settings.kafka, _own_topics())
-        return "; ".join(faults) or None
-
-    await _hold_until(health, "topics", check)
-
-
 def _own_topics() -> dict[str, Topic]:
     return {
         name: topic
@@ -146,20 +132,18 @@ def _own_topics() -> dict[str, Topic]:
     }
 
 
-async def _hold_until(
-    health: Health, name: str, check: Callable[[], Awaitable[str | None]]
-) -> None:
-    """Hold readiness until the check has passed once; later outages answer 503 by themselves."""
-    on_change = _holding(health, name)
-    health.hold(name, "not checked yet")
+async def _gate_objects(health: Health, objects: ObjectStore) -> None:
+    """Hold readiness until the store has been probed once; later outages answer 503."""
+    on_change = _holding(health, "object_store")
+    health.hold("object_store", "not checked yet")
     attempt = 0
     while True:
         try:
-            trouble = await check()
+            await objects.probe()
         except KartotekaError as error:
-            trouble = error.message
-        on_change(trouble)
-        if trouble is None:
+            on_change(error.message)
+            await asyncio.sleep(_RETRY.delay(attempt))
+            attempt += 1
+        else:
+            on_change(None)
             return
-        await asyncio.sleep(_RETRY.delay(attempt))
-        attempt += 1

@@ -17,7 +17,7 @@ import pytest
 from ingest_api.adapters.key_file import create_key
 from ingest_api.domain.access import Scope
 from kartoteka_contracts.topics import TOPICS
-from kartoteka_runtime import topics_admin
+from kartoteka_runtime.topics_admin import provision
 from kartoteka_testkit.kafka_broker import KafkaBroker
 from kartoteka_testkit.kafka_topics import read_all
 from kartoteka_testkit.ports import free_ports
@@ -102,7 +102,7 @@ def api(tmp_path: Path, broker: KafkaBroker) -> Iterator[Api]:
 
 
 async def provisioned(broker: KafkaBroker) -> None:
-    await topics_admin.provision(broker.settings(), TOPICS)
+    await provision(broker.settings(), TOPICS)
 
 
 async def test_intake_lives_through_a_broker_that_comes_late_leaves_and_comes_back(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import uvloop
 
-from ingest_api.entrypoints import keys_cli
+from ingest_api import keys_cli
 from ingest_api.settings import Settings, keys_file
 from kartoteka_contracts.errors import KartotekaError
 from kartoteka_runtime.env import SettingsError, variables
@@ -19,7 +19,8 @@ Kartoteka's HTTP API: uploads, task status, search.
 
 first steps:
   export API_KEYS_FILE=keys.json OBJECT_STORE_URL=file:///var/lib/kartoteka/objects \\
-      KAFKA_BOOTSTRAP_SERVERS=localhost:9092
+      KAFKA_BOOTSTRAP_SERVERS=localhost:9092 QDRANT_URL=http://localhost:6333 \\
+      EMBEDDINGS_URLS=http://localhost:8090 VIEW_PATH=/var/lib/kartoteka/view.sqlite
   python -m ingest_api keys create --name me --all-scopes --all-cabinets
   python -m ingest_api serve
 """
@@ -49,7 +50,7 @@ def _serve() -> int:
         sys.stderr.write(f"{error}\nSee python -m ingest_api --help\n")
         return 2
     # The keys commands need none of what serving imports.
-    from ingest_api.entrypoints.serve import serve  # noqa: PLC0415
+    from ingest_api.serve import serve  # noqa: PLC0415
 
     try:
         uvloop.run(serve(settings))

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,20 @@ def test_last_words_are_reasons_not_places(tmp_path: Path) -> None:
     log.write_text(f"old\nERROR it is broken\n{frames}\n\t... 14 more\n", encoding="utf-8")
     assert last_words(log) == ("old", "ERROR it is broken")
     assert last_words(log, since=4) == ("ERROR it is broken",)
+
+
+def test_last_words_of_structured_logs_can_be_read(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    line = {
+        "event": "worker_failed",
+        "logger": "embedder.worker",
+        "level": "critical",
+        "timestamp": "2026-01-02T03:04:05Z",
+        "topic": "documents.bulk",
+        "exception": "Traceback (most recent call last):\n  File x\nNameError: no such name",
+    }
+    log.write_text(f"{json.dumps(line)}\n{{not json\n", encoding="utf-8")
+    assert last_words(log) == (
+        "2026-01-02T03:04:05Z critical worker_failed topic=documents.bulk NameError: no such name",
+        "{not json",
+    )

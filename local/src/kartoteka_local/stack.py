@@ -135,9 +135,10 @@ class Stack:
             await self._children[plan.kafka.name].ready.wait()
         if plan.broker is not None:
             plan.broker.check()
-        await self._steps.topics(plan)
+        # Embedders wait for their topics by themselves, and take a while to load.
         for program in plan.embedders:
             self._launch(program)
+        await self._steps.topics(plan)
         for child in tuple(self._children.values()):
             await child.ready.wait()
         return key

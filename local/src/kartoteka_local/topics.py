@@ -1,6 +1,5 @@
 """Kafka's topics, made by the same command as in production."""
 
-import asyncio
 import sys
 from typing import Final
 
@@ -10,22 +9,21 @@ from kartoteka_local.plan import Plan
 
 __all__ = ["provision_topics"]
 
-_TRIES: Final = 5
-_PAUSE_SECONDS: Final = 1.0
+_WAIT_SECONDS: Final = "60"
+"""A broker takes connections before it serves."""
 
 
 async def provision_topics(plan: Plan) -> None:
     """Create what is missing.
 
     Raises:
-        StackError: the broker refuses, or a topic is not as it must be.
+        StackError: the broker does not answer or refuses, or a topic is not as it must be.
     """
-    for _ in range(_TRIES):
-        ran = await run_command(
-            sys.executable, "-m", "kartoteka_runtime.topics_cli", "provision", env=plan.env
-        )
-        if ran.code == 0:
-            return
-        await asyncio.sleep(_PAUSE_SECONDS)  # a broker may take connections before it serves
-    lines = "\n".join(f"    | {line}" for line in ran.words)
-    raise StackError(f"The topics on {plan.kafka_address} are not as they must be:\n{lines}")
+    ran = await run_command(
+        *(sys.executable, "-m", "kartoteka_runtime.topics_cli", "provision"),
+        *("--wait", _WAIT_SECONDS),
+        env=plan.env,
+    )
+    if ran.code != 0:
+        lines = "\n".join(f"    | {line}" for line in ran.words)
+        raise StackError(f"The topics on {plan.kafka_address} are not as they must be:\n{lines}")

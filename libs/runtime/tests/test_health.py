@@ -27,3 +27,14 @@ def test_a_watch_that_finds_a_reason_is_death() -> None:
     assert health.live() == (True, {})
     found.append("no progress for 420 s")
     assert health.live() == (False, {"loop": "no progress for 420 s"})
+
+
+def test_a_need_is_asked_at_every_probe() -> None:
+    health = Health()
+    health.started = True
+    trouble = ["not connected"]
+    health.need("producer", lambda: trouble[0] if trouble else None)
+    assert health.ready() == (False, {"producer": "not connected"})
+    assert health.live() == (True, {})
+    trouble.clear()
+    assert health.ready() == (True, {})

@@ -10,6 +10,7 @@ import pytest
 from kartoteka_contracts.errors import RequestError, UnavailableError
 from kartoteka_runtime.kafka import KafkaSettings
 from kartoteka_runtime.producer import Delivered, Producer, ProducerSettings
+from kartoteka_testkit.eventually import eventually
 from kartoteka_testkit.kafka_broker import KafkaBroker
 from kartoteka_testkit.kafka_topics import make_topic, read_all
 from kartoteka_testkit.ports import free_ports
@@ -37,13 +38,6 @@ async def producing(
         yield producer
     finally:
         await producer.stop()
-
-
-async def until(condition: Callable[[], bool], *, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true"
-        await asyncio.sleep(0.02)
 
 
 async def seconds_to_fail(call: Awaitable[Delivered]) -> tuple[float, str]:
@@ -100,7 +94,7 @@ async def test_a_tombstone_has_no_value(kafka: KafkaBroker) -> None:
 async def test_posts_arrive_before_stop_returns(kafka: KafkaBroker) -> None:
     topic = await make_topic(kafka.bootstrap_servers)
     async with producing(kafka.settings()) as producer:
-        await until(lambda: producer.trouble is None)
+        await eventually(lambda: producer.trouble is None)
         for n in range(10):
             producer.post(topic, key="k", value=str(n).encode())
     assert len(await read_all(kafka.bootstrap_servers, topic)) == 10
@@ -115,7 +109,7 @@ async def test_a_killed_broker_fails_sends_in_time_and_back_again_it_is_found(
         own_kafka.kill()
         await fail_until_open(producer, topic)
         await own_kafka.restart()
-        await until(lambda: producer.trouble is None)
+        await eventually(lambda: producer.trouble is None)
         await producer.send(topic, key="k", value=b"after")
     values = [record.value for record in await read_all(own_kafka.bootstrap_servers, topic)]
     assert values[0] == b"before"
@@ -134,7 +128,7 @@ async def test_a_stopped_broker_that_comes_back_is_found_without_traffic(
         await own_kafka.stop()
         await fail_until_open(producer, topic)
         await own_kafka.restart()
-        await until(lambda: producer.trouble is None)
+        await eventually(lambda: producer.trouble is None)
         await producer.send(topic, key="k", value=b"after")
 
 
@@ -147,9 +141,9 @@ async def test_a_suspended_broker_fails_sends_in_time_and_resumed_it_is_found(
         own_kafka.suspend()
         await fail_until_open(producer, topic)
         own_kafka.resume()
-        await until(lambda: producer.trouble is None)
+        await eventually(lambda: producer.trouble is None)
         await producer.send(topic, key="k", value=b"after")
-        await until(lambda: producer.in_flight == 0)
+        await eventually(lambda: producer.in_flight == 0)
 
 
 async def test_a_stuck_client_is_replaced_during_an_outage_and_its_records_are_let_go(
@@ -161,10 +155,10 @@ async def test_a_stuck_client_is_replaced_during_an_outage_and_its_records_are_l
         await producer.send(topic, key="k", value=b"before")
         own_kafka.suspend()
         await fail_until_open(producer, topic)
-        await until(lambda: producer.in_flight == 0)
+        await eventually(lambda: producer.in_flight == 0)
         assert "not connected" in (producer.trouble or "")
         own_kafka.resume()
-        await until(lambda: producer.trouble is None)
+        await eventually(lambda: producer.trouble is None)
         await producer.send(topic, key="k", value=b"after")
 
 
@@ -177,7 +171,7 @@ async def test_records_beyond_the_limit_are_refused_at_once(own_kafka: KafkaBrok
             asyncio.create_task(seconds_to_fail(producer.send(topic, key="k", value=b"x")))
             for _ in range(QUICK.max_in_flight)
         ]
-        await until(lambda: producer.in_flight == QUICK.max_in_flight)
+        await eventually(lambda: producer.in_flight == QUICK.max_in_flight)
         took, code = await seconds_to_fail(producer.send(topic, key="k", value=b"one more"))
         assert code == "overloaded"
         assert took < 0.1
@@ -186,7 +180,7 @@ async def test_records_beyond_the_limit_are_refused_at_once(own_kafka: KafkaBrok
         # Given up by their callers, but not forgotten: they still take memory.
         assert producer.in_flight == QUICK.max_in_flight
         own_kafka.resume()
-        await until(lambda: producer.in_flight == 0)
+        await eventually(lambda: producer.in_flight == 0)
 
 
 async def test_stop_is_bounded_while_the_broker_is_away(own_kafka: KafkaBroker) -> None:
@@ -213,7 +207,7 @@ async def test_started_before_its_broker_it_connects_once_there_is_one(
         took, _ = await seconds_to_fail(producer.send(topic, key="k", value=b"x"))
         assert took < QUICK.ack_timeout + SLACK
         await own_kafka.restart()
-        await until(lambda: producer.trouble is None)
+        await eventually(lambda: producer.trouble is None)
         await producer.send(topic, key="k", value=b"x")
 
 
@@ -238,8 +232,8 @@ async def test_a_record_that_the_broker_refuses_does_not_spoil_those_after_it(
         with pytest.raises(RequestError) as caught:
             await producer.send(topic, key="k", value=b"x" * 5000)
         assert caught.value.code == "body_too_large"
-        await until(lambda: producer.trouble is not None)
-        await until(lambda: producer.trouble is None)
+        await eventually(lambda: producer.trouble is not None)
+        await eventually(lambda: producer.trouble is None)
         await producer.send(topic, key="k", value=b"after")
     values = [record.value for record in await read_all(kafka.bootstrap_servers, topic)]
     assert values == [b"before", b"after"]
@@ -256,7 +250,7 @@ async def test_a_producer_with_a_hole_in_its_sequence_is_replaced(kafka: KafkaBr
             numbers[place] += 5
         _, code = await seconds_to_fail(producer.send(topic, key="k", value=b"refused"))
         assert code == "event_log_unavailable"
-        await until(lambda: producer._link not in (None, spoilt))
+        await eventually(lambda: producer._link not in (None, spoilt))
         await producer.send(topic, key="k", value=b"after")
     values = [record.value for record in await read_all(kafka.bootstrap_servers, topic)]
     assert values == [b"before", b"after"]
@@ -269,7 +263,7 @@ async def test_a_producer_whose_sender_has_died_is_replaced(kafka: KafkaBroker) 
         spoilt = producer._link
         assert spoilt is not None
         spoilt._producer._sender.sender_task.cancel()
-        await until(lambda: producer._link not in (None, spoilt))
+        await eventually(lambda: producer._link not in (None, spoilt))
         await producer.send(topic, key="k", value=b"after")
 
 
@@ -286,6 +280,6 @@ async def test_an_event_larger_than_kafka_takes_is_refused_before_it_is_sent(
 
 async def test_a_topic_that_is_not_there_is_named(kafka: KafkaBroker) -> None:
     async with producing(kafka.settings()) as producer:
-        await until(lambda: producer.trouble is None)
+        await eventually(lambda: producer.trouble is None)
         with pytest.raises(UnavailableError, match="has no metadata of no-such-topic"):
             await producer.send("no-such-topic", key="k", value=b"x")

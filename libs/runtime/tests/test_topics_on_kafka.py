@@ -16,6 +16,7 @@ from kartoteka_runtime.kafka import KafkaSettings
 from kartoteka_runtime.topics_admin import check, provision
 from kartoteka_runtime.topics_cli import main
 from kartoteka_runtime.topics_gate import HOLD, keep_checked
+from kartoteka_testkit.eventually import eventually
 from kartoteka_testkit.kafka_broker import KafkaBroker
 from kartoteka_testkit.kafka_topics import make_topic
 from kartoteka_testkit.ports import free_ports
@@ -30,13 +31,6 @@ def topics() -> dict[str, Topic]:
     chosen = ("documents.interactive", "task.status", "cabinets")
     renamed = [replace(TOPICS[name], name=f"{name}.{run}") for name in chosen]
     return {topic.name: topic for topic in renamed}
-
-
-async def until(condition: Callable[[], bool], *, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true"
-        await asyncio.sleep(0.02)
 
 
 async def test_provisioning_creates_once_and_is_then_content(
@@ -115,12 +109,12 @@ async def test_the_gate_holds_until_topics_are_right_and_again_when_they_go_wron
     )
     assert not health.ready()[0]
     task = asyncio.create_task(gate)
-    await until(lambda: "does not exist" in health.holds.get(HOLD, ""))
+    await eventually(lambda: "does not exist" in health.holds.get(HOLD, ""))
     await provision(kafka.settings(), topics)
-    await until(lambda: health.ready() == (True, {}))
+    await eventually(lambda: health.ready() == (True, {}))
     missing = replace(next(iter(topics.values())), name=f"late.{uuid4().hex}")
     topics[missing.name] = missing
-    await until(lambda: missing.name in health.holds.get(HOLD, ""))
+    await eventually(lambda: missing.name in health.holds.get(HOLD, ""))
     task.cancel()
     await asyncio.wait([task])
 

@@ -6,15 +6,16 @@ __all__ = ["Health"]
 
 
 class Health:
-    """Holds keep a process from being ready; watches say whether it is still alive.
+    """Holds and needs keep a process from being ready; watches say whether it is still alive.
 
-    A dependency that is away is a hold, never a watch: restarting us does not bring it back.
+    A dependency that is away is a hold or a need, never a watch: restarting us does not bring it back.
     """
 
     def __init__(self) -> None:
         self.started = False
         """Whether start-up is over. Set once by the composition root."""
         self._holds: dict[str, str] = {}
+        self._needs: dict[str, Callable[[], str | None]] = {}
         self._watches: dict[str, Callable[[], str | None]] = {}
 
     @property
@@ -30,6 +31,13 @@ class Health:
         """Take a hold away; one that is not there is fine."""
         self._holds.pop(name, None)
 
+    def need(self, name: str, check: Callable[[], str | None]) -> None:
+        """Add a readiness check, asked at every probe: it answers None, or why we are not ready.
+
+        For what knows its own state, as a producer its ``trouble``. It must not block.
+        """
+        self._needs[name] = check
+
     def watch(self, name: str, check: Callable[[], str | None]) -> None:
         """Add a liveness check: it answers None, or why the process must be restarted.
 
@@ -39,13 +47,17 @@ class Health:
 
     def ready(self) -> tuple[bool, dict[str, str]]:
         """Return whether work may be sent here, and the reasons why not."""
-        reasons = dict(self._holds)
+        reasons = self._reasons(self._needs) | self._holds
         if not self.started:
             reasons["startup"] = "start-up is not over"
         return not reasons, reasons
 
     def live(self) -> tuple[bool, dict[str, str]]:
         """Return whether the process should live on, and the reasons why not."""
-        verdicts = {name: check() for name, check in self._watches.items()}
-        reasons = {name: reason for name, reason in verdicts.items() if reason is not None}
+        reasons = self._reasons(self._watches)
         return not reasons, reasons
+
+    @staticmethod
+    def _reasons(checks: Mapping[str, Callable[[], str | None]]) -> dict[str, str]:
+        verdicts = {name: check() for name, check in checks.items()}
+        return {name: reason for name, reason in verdicts.items() if reason is not None}

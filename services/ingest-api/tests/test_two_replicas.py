@@ -1,0 +1,204 @@
+"""Two replicas as processes on one broker: whichever is asked, the answer is the same."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from ingest_api.adapters.key_file import create_key
+from ingest_api.domain.access import Scope
+from kartoteka_contracts.codec import encode
+from kartoteka_contracts.events import TaskProgressed, TaskStatusChanged
+from kartoteka_contracts.ids import CabinetId, TaskId
+from kartoteka_contracts.tasks import Stage, TaskKind, TaskStatus
+from kartoteka_contracts.topics import TOPICS
+from kartoteka_runtime import topics_admin
+from kartoteka_testkit.kafka_broker import KafkaBroker, running_broker
+from kartoteka_testkit.ports import free_ports
+from kartoteka_testkit.process import ServerProcess
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+_STARTED_WITHIN = 60.0
+
+
+@dataclass(kw_only=True)
+class Replica:
+    """One process."""
+
+    process: ServerProcess
+    client: httpx.AsyncClient
+
+    async def ready(self) -> None:
+        deadline = time.monotonic() + _STARTED_WITHIN
+        while True:
+            self.process.must_run()
+            try:
+                if (await self.client.get("/healthz/ready")).status_code == 200:
+                    return
+            except httpx.TransportError:
+                assert time.monotonic() < deadline
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
+
+    async def upload(self, name: str) -> str:
+        answer = await self.client.post(
+            "/rag/add-document",
+            data={"cabinet_id": "1"},
+            files={"file": (name, name.encode())},
+        )
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["task_id"])
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    with running_broker(tmp_path_factory.mktemp("kafka")) as broker:
+        asyncio.run(topics_admin.provision(broker.settings(), TOPICS))
+        yield broker
+
+
+@pytest.fixture
+def processes() -> Iterator[list[ServerProcess]]:
+    started: list[ServerProcess] = []
+    yield started
+    for process in started:
+        process.terminate()
+
+
+@pytest.fixture
+async def replicas(
+    tmp_path: Path, broker: KafkaBroker, processes: list[ServerProcess]
+) -> AsyncIterator[tuple[Replica, Replica]]:
+    keys = tmp_path / "keys.json"
+    key = create_key(
+        keys, name="test", scopes=list(Scope), cabinets=None, now=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    *ports, nobody = free_ports(3)
+    pair: list[Replica] = []
+    for n, port in enumerate(ports):
+        env = {
+            **os.environ,
+            "API_PORT": str(port),
+            "API_KEYS_FILE": str(keys),
+            "OBJECT_STORE_URL": f"file://{tmp_path}/objects",
+            "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
+            "KAFKA_JOB_PARTITIONS": str(broker.settings().job_partitions),
+            "QDRANT_URL": f"http://127.0.0.1:{nobody}",
+            "EMBEDDINGS_URLS": f"http://127.0.0.1:{nobody}",
+            "VIEW_PATH": str(tmp_path / f"view-{n}"),
+            "VIEW_HEARTBEAT_SECONDS": "0.2",
+        }
+        process = ServerProcess(
+            [sys.executable, "-m", "ingest_api", "serve"],
+            log=tmp_path / f"api-{n}.log",
+            cwd=tmp_path,
+            env=env,
+        )
+        processes.append(process)
+        client = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}",
+            headers={"X-API-Key": key.text},
+            timeout=30,
+            trust_env=False,
+        )
+        pair.append(Replica(process=process, client=client))
+    for replica in pair:
+        await replica.ready()
+    yield pair[0], pair[1]
+    for replica in pair:
+        await replica.client.aclose()
+
+
+async def test_the_other_replica_knows_every_task_at_once(
+    replicas: tuple[Replica, Replica],
+) -> None:
+    first, second = replicas
+
+    async def write_here_read_there(n: int) -> str:
+        here, there = (first, second) if n % 2 else (second, first)
+        task_id = await here.upload(f"document-{n}.txt")
+        seen = await asyncio.gather(
+            there.client.get(f"/rag/task/{task_id}"), here.client.get(f"/rag/task/{task_id}")
+        )
+        assert [answer.status_code for answer in seen] == [200, 200]
+        assert {answer.json()["status"] for answer in seen} == {"queued"}
+        return task_id
+
+    written: set[str] = set()
+    for group in range(8):
+        written |= set(
+            await asyncio.gather(*(write_here_read_there(group * 8 + n) for n in range(8)))
+        )
+    listed = (await first.client.get("/rag/tasks", params={"limit": 500})).json()
+    assert written <= {task["task_id"] for task in listed["tasks"]}
+
+
+async def test_a_stream_on_one_replica_follows_a_task_of_the_other(
+    replicas: tuple[Replica, Replica], broker: KafkaBroker
+) -> None:
+    first, second = replicas
+    task_id = TaskId(await first.upload("followed.txt"))
+    task = (await second.client.get(f"/rag/task/{task_id}")).json()
+    accepted = datetime.fromisoformat(task["accepted_at"])
+    worker = AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers, acks="all")
+    await worker.start()
+    states: list[tuple[str, str | None]] = []
+    try:
+        path = f"/rag/task/{task_id}/events"
+        async with asyncio.timeout(20), second.client.stream("GET", path) as stream:
+            assert stream.status_code == 200
+            async for line in stream.aiter_lines():
+                if not line.startswith("data: "):
+                    continue
+                state = json.loads(line.removeprefix("data: "))
+                states.append((state["status"], state["stage"]))
+                if state["status"] == "queued":
+                    progress = TaskProgressed(
+                        task_id=task_id,
+                        cabinet_id=CabinetId(1),
+                        stage=Stage.EMBEDDING,
+                        progress=0.5,
+                        at=accepted,
+                    )
+                    await worker.send_and_wait(
+                        "task.progress", encode(progress), key=task_id.encode()
+                    )
+                elif state["status"] == "running":
+                    end = TaskStatusChanged(
+                        task_id=task_id,
+                        kind=TaskKind.INDEX,
+                        status=TaskStatus.SUCCEEDED,
+                        cabinet_id=CabinetId(1),
+                        accepted_at=accepted,
+                        at=datetime.now(UTC),
+                    )
+                    await worker.send_and_wait("task.status", encode(end), key=task_id.encode())
+    finally:
+        await worker.stop()
+    assert states == [("queued", None), ("running", "embedding"), ("succeeded", None)]
+
+
+async def test_an_open_stream_does_not_hold_a_stop_up(replicas: tuple[Replica, Replica]) -> None:
+    first, _ = replicas
+    task_id = await first.upload("followed.txt")
+    async with first.client.stream("GET", f"/rag/task/{task_id}/events") as stream:
+        lines = stream.aiter_lines()
+        async with asyncio.timeout(10):
+            while not (await anext(lines)).startswith("data: "):
+                pass
+            began = time.monotonic()
+            os.kill(first.process.pid, 15)
+            async for _ in lines:
+                pass
+    assert await asyncio.to_thread(first.process.wait, 15) == 0
+    assert time.monotonic() - began < 8

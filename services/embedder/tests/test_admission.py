@@ -110,7 +110,8 @@ def test_limits_hold_and_everything_starts_in_the_end(
         assert len(running) <= 8
         assert len(others) <= 5
         seen.update(running)
-        if running and data.draw(st.booleans()):
+        ends = data.draw(st.booleans())
+        if running and ends:
             turns.end(running.pop(data.draw(st.integers(0, len(running) - 1)))[0])
     while running:
         turns.end(running.pop()[0])

@@ -2,19 +2,20 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Self
+from dataclasses import dataclass, fields
+from typing import ClassVar, Self, get_type_hints
 
 from pydantic import Field, model_validator
 
+from embedder.adapters.inference.model_settings import ModelSettings
 from kartoteka_index.client import QdrantSettings
-from kartoteka_runtime.env import Fragment, read_all
+from kartoteka_runtime.env import Fragment, read, read_all
 from kartoteka_runtime.kafka import KafkaSettings
 from kartoteka_runtime.logs import LogSettings
 from kartoteka_runtime.objects import ObjectStoreSettings
 from kartoteka_runtime.producer import ProducerSettings
 
-__all__ = ["HttpSettings", "Settings", "WorkerSettings"]
+__all__ = ["HttpSettings", "RetrySettings", "Settings", "WorkerSettings", "model_settings"]
 
 
 class HttpSettings(Fragment):
@@ -86,6 +87,17 @@ class WorkerSettings(Fragment):
         return self
 
 
+class RetrySettings(Fragment):
+    """When failed work is tried again. Outages are waited out and burn no try."""
+
+    prefix: ClassVar[str] = "RETRY_"
+
+    max: int = Field(default=3, ge=0, le=20)
+    """Tries after the first; then the work is a dead letter."""
+    base_seconds: float = Field(default=60, gt=0, le=86_400)
+    """Delay before the first of them; it doubles with each."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The settings of the embedder, by concern."""
@@ -94,9 +106,17 @@ class Settings:
     producer: ProducerSettings
     objects: ObjectStoreSettings
     qdrant: QdrantSettings
+    model: ModelSettings
     log: LogSettings
     http: HttpSettings
     worker: WorkerSettings
+    retry: RetrySettings
+
+    @classmethod
+    def fragments(cls) -> tuple[type[Fragment], ...]:
+        """Return the fragments, for whoever explains the settings."""
+        hints = get_type_hints(cls)
+        return tuple(hints[field.name] for field in fields(cls))
 
     @classmethod
     def load(cls, env: Mapping[str, str] | None = None) -> Self:
@@ -106,3 +126,12 @@ class Settings:
             SettingsError: naming every wrong variable.
         """
         return read_all(cls, os.environ if env is None else env)
+
+
+def model_settings(env: Mapping[str, str] | None = None) -> ModelSettings:
+    """Read what exporting a model needs, and nothing else.
+
+    Raises:
+        SettingsError: naming every wrong variable.
+    """
+    return read(ModelSettings, os.environ if env is None else env)

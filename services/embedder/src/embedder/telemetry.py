@@ -1,13 +1,15 @@
 """What a worker tells about itself in numbers. Labels are closed sets, never an id."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from embedder.domain.admission import Work
+from embedder.ports import EventLog
 from kartoteka_runtime.clock import Clock, SystemClock
 from kartoteka_runtime.metrics import Metrics
+from kartoteka_runtime.producer import Delivered
 
-__all__ = ["DispatchMetrics", "Pulse"]
+__all__ = ["DispatchMetrics", "Pulse", "PulsingLog"]
 
 
 class Pulse:
@@ -28,6 +30,29 @@ class Pulse:
     def age(self) -> float:
         """Seconds since the last progress."""
         return self._clock.monotonic() - self._last
+
+
+class PulsingLog:
+    """An event log that notes every record as progress."""
+
+    def __init__(self, log: EventLog, pulse: Pulse) -> None:
+        self._log = log
+        self._pulse = pulse
+
+    async def send(
+        self, topic: str, *, key: str, value: bytes, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> Delivered:
+        """Send, and note progress once the broker has it; raises as the log does."""
+        delivered = await self._log.send(topic, key=key, value=value, headers=headers)
+        self._pulse.beat()
+        return delivered
+
+    def post(
+        self, topic: str, *, key: str, value: bytes, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> None:
+        """Send without waiting, and note progress."""
+        self._pulse.beat()
+        self._log.post(topic, key=key, value=value, headers=headers)
 
 
 class DispatchMetrics:

@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from embedder.bootstrap import assemble
 from embedder.domain.job import Job, Lease, RawRecord
-from embedder.entrypoints.worker import serve
+from embedder.entrypoints.crew import Crew, crew
+from embedder.entrypoints.worker import Worker, serve
 from embedder.settings import HttpSettings, WorkerSettings
 from kartoteka_contracts.errors import EventError
 from kartoteka_runtime.env import read
@@ -68,13 +68,14 @@ class RecordingHandler:
 async def main(journal: Path, cabinet: int) -> int:
     env = os.environ
     configure(LogSettings(level="info"), service="embedder")
-    worker = assemble(
-        RecordingHandler(journal, cabinet),
-        kafka=read(KafkaSettings, env),
-        http=read(HttpSettings, env),
-        worker=read(WorkerSettings, env),
-        health=Health(),
-        metrics=Metrics(process_registry()),
+    health, metrics, limits = Health(), Metrics(process_registry()), read(WorkerSettings, env)
+    handler = RecordingHandler(journal, cabinet)
+
+    async def hire() -> Crew:
+        return crew(handler, kafka=read(KafkaSettings, env), worker=limits, metrics=metrics)
+
+    worker = Worker(
+        hire, health=health, metrics=metrics, http=read(HttpSettings, env), limits=limits
     )
     return await serve(worker)
 

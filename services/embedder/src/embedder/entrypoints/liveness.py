@@ -10,10 +10,19 @@ from embedder.entrypoints.watchdog import LoopBeat
 from kartoteka_runtime.clock import Clock, SystemClock
 from kartoteka_runtime.health import Health
 
-__all__ = ["Liveness", "LivenessLimits", "Member", "Worklist"]
+__all__ = ["Liveness", "LivenessLimits", "Member", "Trouble", "Worklist", "no_trouble"]
 
 _LOOK_SECONDS: Final = 5.0
 _HEAD_SECONDS: Final = 60.0
+
+
+Trouble = Callable[[], Awaitable[str | None]]
+"""Answers with the outage that is to blame, or None."""
+
+
+async def no_trouble() -> str | None:
+    """Blame nothing."""
+    return None
 
 
 class Member(Protocol):
@@ -59,7 +68,8 @@ class Liveness:
         work: the dispatcher.
         beat: the loop's.
         limits: when to give up.
-        trouble: why work cannot go forward through no fault of ours (an outage), or None.
+        trouble: why work cannot go forward through no fault of ours (an outage), or None. Asked
+            only when nothing has gone forward for half of the limit.
         clock: the time.
     """
 
@@ -70,7 +80,7 @@ class Liveness:
         beat: LoopBeat,
         limits: LivenessLimits,
         *,
-        trouble: Callable[[], str | None] = lambda: None,
+        trouble: Trouble = no_trouble,
         clock: Clock | None = None,
     ) -> None:
         self._member = member
@@ -100,7 +110,8 @@ class Liveness:
     async def look(self) -> None:
         """Look once at what takes time to judge."""
         now = self._clock.monotonic()
-        if self._trouble() is not None:
+        is_slow = self._work.stalled_seconds > self._limits.stall / 2
+        if is_slow and await self._trouble() is not None:
             self._well_at = now
         dead = self._work.dead_heads()
         self._dead_since = {head: self._dead_since.get(head, now) for head in dead}

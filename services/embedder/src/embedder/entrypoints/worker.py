@@ -1,16 +1,16 @@
 """The worker's life: serve, wait for what it needs, work, drain, stop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from aiohttp import web
 
 from embedder.adapters.faust_log import FaustLog
-from embedder.entrypoints.dispatcher import Dispatcher
+from embedder.entrypoints.crew import Crew, Gate
 from embedder.entrypoints.drain import drain
+from embedder.entrypoints.late_routes import LateRoutes
 from embedder.entrypoints.liveness import Liveness, LivenessLimits
 from embedder.entrypoints.probes import probe_routes
 from embedder.entrypoints.watchdog import LoopBeat, Watchdog
@@ -22,7 +22,7 @@ from kartoteka_runtime.logs import get_logger
 from kartoteka_runtime.metrics import Metrics
 from kartoteka_runtime.signals import stop_signal
 
-__all__ = ["Gate", "Part", "Worker", "serve"]
+__all__ = ["Worker", "serve"]
 
 _log = get_logger(__name__)
 
@@ -32,70 +32,43 @@ _STOP_SECONDS: Final = 30.0
 """Beyond the drain: for leaving the group and closing clients. Then the process ends itself."""
 
 
-class Part(Protocol):
-    """Something that lives as long as the worker does."""
-
-    async def start(self) -> None:
-        """Begin."""
-        ...
-
-    async def stop(self) -> None:
-        """End, in bounded time."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
-    """Something that must be right once before work begins.
-
-    The check raises KartotekaError or OSError with the reason while it is not; it is tried again
-    until it passes, and the worker is not ready meanwhile.
-    """
-
-    name: str
-    check: Callable[[], Awaitable[object]]
-
-
-@dataclass(kw_only=True)
 class Worker:
-    """One worker process, put together.
+    """One worker process.
 
     Args:
-        log: the job topics, whose sink is the dispatcher.
-        dispatcher: runs the jobs.
+        hire: puts the crew together; may take its time, and is cancelled by a stop.
         health: answers the probes.
         metrics: of the process.
         http: where to serve.
         limits: when to give up.
-        gates: to pass in this order before work begins.
-        parts: started in this order, stopped in the reverse one.
-        routes: served beside the probes.
-        trouble: why work cannot go forward through no fault of ours, or None.
     """
 
-    log: FaustLog
-    dispatcher: Dispatcher
-    health: Health
-    metrics: Metrics
-    http: HttpSettings
-    limits: WorkerSettings
-    gates: Sequence[Gate] = ()
-    parts: Sequence[Part] = ()
-    routes: Sequence[web.AbstractRouteDef] = ()
-    trouble: Callable[[], str | None] = lambda: None
-    _is_member: bool = False
+    def __init__(
+        self,
+        hire: Callable[[], Awaitable[Crew]],
+        *,
+        health: Health,
+        metrics: Metrics,
+        http: HttpSettings,
+        limits: WorkerSettings,
+    ) -> None:
+        self._hire = hire
+        self._health = health
+        self._metrics = metrics
+        self._http = http
+        self._limits = limits
+        self._late_routes = LateRoutes()
+        self._member: Crew | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then drain.
 
         Raises:
-            HandlerBrokeError: the handler raised.
-            LogCrashedError: Faust ended by itself.
+            ExceptionGroup: of HandlerBrokeError or LogCrashedError: the process must end.
         """
         beat = LoopBeat()
-        watchdog = Watchdog(beat, seconds=self.limits.watchdog_seconds)
-        self.health.hold("startup", "the worker's parts are not started yet")
-        self.health.hold("group", "no partitions were shared out yet")
+        watchdog = Watchdog(beat, seconds=self._limits.watchdog_seconds)
+        self._health.hold("group", "no partitions were shared out yet")
         watchdog.start()
         try:
             async with self._serving(), _background(beat.run()):
@@ -104,43 +77,45 @@ class Worker:
             watchdog.stop()
 
     async def _live(self, stop: asyncio.Event, beat: LoopBeat, watchdog: Watchdog) -> None:
-        liveness = Liveness(
-            self.log, self.dispatcher, beat, self._liveness_limits(), trouble=self.trouble
-        )
+        seconds = self._limits.drain_seconds
         async with AsyncExitStack() as stack:
-            work = asyncio.create_task(self._work(stack, liveness), name="work")
+            work = asyncio.create_task(self._work(stack, beat), name="work")
             stopping = asyncio.create_task(stop.wait(), name="stop")
             await asyncio.wait((work, stopping), return_when=asyncio.FIRST_COMPLETED)
-            watchdog.expect_end(self.limits.drain_seconds + _STOP_SECONDS)
+            watchdog.expect_end(seconds + _STOP_SECONDS)
             stopping.cancel()
+            crew = self._member
             try:
                 if work.done():
                     await work
-                elif self._is_member:
-                    await drain(
-                        self.dispatcher, self.log, self.health, seconds=self.limits.drain_seconds
-                    )
+                elif crew is not None:
+                    await drain(crew.dispatcher, crew.log, self._health, seconds=seconds)
             finally:
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
-                if self._is_member:
-                    await self.log.stop()
+                if crew is not None:
+                    await crew.log.stop()
 
-    async def _work(self, stack: AsyncExitStack, liveness: Liveness) -> None:
-        for part in self.parts:
-            await part.start()
+    async def _work(self, stack: AsyncExitStack, beat: LoopBeat) -> None:
+        crew = await self._hire()
+        for part in crew.parts:
+            if part.start is not None:
+                await part.start()
             stack.push_async_callback(part.stop)
-        self.health.started = True
-        self.health.clear("startup")
-        for gate in (Gate(name="kafka", check=self.log.reach), *self.gates):
+        self._late_routes.fill(crew.routes)
+        self._health.started = True
+        for gate in (Gate(name="kafka", check=crew.log.reach), *crew.gates):
             await self._pass(gate)
+        liveness = Liveness(
+            crew.log, crew.dispatcher, beat, self._liveness_limits(), trouble=crew.trouble
+        )
+        liveness.register(self._health)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.dispatcher.run(), name="dispatcher")
-            self._is_member = True
-            await self.log.start()
-            group.create_task(self.log.crashed(), name="faust")
-            group.create_task(self._watch_membership(), name="membership")
-            liveness.register(self.health)
+            group.create_task(crew.dispatcher.run(), name="dispatcher")
+            self._member = crew
+            await crew.log.start()
+            group.create_task(crew.log.crashed(), name="faust")
+            group.create_task(self._welcome(crew.log), name="welcome")
             group.create_task(liveness.run(), name="liveness")
 
     async def _pass(self, gate: Gate) -> None:
@@ -150,27 +125,27 @@ class Worker:
                 await asyncio.wait_for(gate.check(), _GATE_SECONDS)
             except (KartotekaError, OSError) as error:
                 reason = str(error) or type(error).__name__
-                self.health.hold(gate.name, reason)
+                self._health.hold(gate.name, reason)
                 _log.warning("waiting", gate=gate.name, reason=reason, attempt=attempt)
                 await asyncio.sleep(_GATE_PAUSE.delay(attempt))
                 attempt += 1
             else:
-                self.health.clear(gate.name)
+                self._health.clear(gate.name)
                 return
 
-    async def _watch_membership(self) -> None:
-        await self.log.joined()
-        self.health.clear("group")
+    async def _welcome(self, log: FaustLog) -> None:
+        await log.joined()
+        self._health.clear("group")
         _log.info("worker_ready")
 
     @asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
         app = web.Application()
-        app.add_routes([*probe_routes(self.health, self.metrics), *self.routes])
+        app.add_routes([*probe_routes(self._health, self._metrics), self._late_routes.route()])
         runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=5.0)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, self.http.host, self.http.port)
+            site = web.TCPSite(runner, self._http.host, self._http.port)
             await site.start()
             _log.info("serving", addresses=[str(address) for address in runner.addresses])
             yield
@@ -179,9 +154,9 @@ class Worker:
 
     def _liveness_limits(self) -> LivenessLimits:
         return LivenessLimits(
-            lag=self.limits.lag_seconds,
-            zombie=self.limits.zombie_seconds,
-            stall=self.limits.stall_seconds,
+            lag=self._limits.lag_seconds,
+            zombie=self._limits.zombie_seconds,
+            stall=self._limits.stall_seconds,
         )
 
 

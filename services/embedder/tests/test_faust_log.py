@@ -1,0 +1,72 @@
+"""How Faust is set up; what it then does is shown on a real broker."""
+
+from typing import Any
+
+import faust
+import pytest
+from faust import streams
+from pydantic import SecretStr
+
+from embedder.adapters.faust_log import FaustLog, GroupOptions
+from kartoteka_runtime.kafka import KafkaSettings
+
+
+class Sink:
+    def suspend(self) -> None:
+        raise AssertionError("not connected")
+
+    def turn(self, _generation: int, _places: Any) -> None:
+        raise AssertionError("not connected")
+
+    async def submit(self, _delivery: Any) -> None:
+        raise AssertionError("not connected")
+
+
+def app_of(kafka: KafkaSettings, **options: Any) -> faust.App:
+    return FaustLog(kafka, GroupOptions(group="g", **options), Sink())._app
+
+
+async def test_faust_is_reduced_to_what_is_safe() -> None:
+    conf = app_of(KafkaSettings(bootstrap_servers="a:1,b:2")).conf
+    assert [str(url) for url in conf.broker] == ["kafka://a:1", "kafka://b:2"]
+    assert conf.stream_wait_empty is False
+    assert conf.topic_allow_declare is False
+    assert conf.topic_disable_leader is True
+    assert conf.table_standby_replicas == 1
+    assert conf.broker_session_timeout == 15
+    assert conf.broker_request_timeout >= conf.broker_session_timeout
+    assert conf.broker_max_poll_interval == 86_400
+    assert conf.consumer_auto_offset_reset == "earliest"
+    assert conf.web_enabled is False
+
+
+@pytest.mark.parametrize("partitions", [4, 24, 96])
+async def test_the_buffer_is_never_filled_by_what_is_fetched(partitions: int) -> None:
+    conf = app_of(KafkaSettings(bootstrap_servers="a:1", job_partitions=partitions)).conf
+    assert conf.stream_buffer_maxsize >= 5 * partitions * conf.broker_max_poll_records
+
+
+async def test_credentials_reach_faust() -> None:
+    kafka = KafkaSettings(
+        bootstrap_servers="a:1",
+        security_protocol="SASL_SSL",
+        sasl_username="user",
+        sasl_password=SecretStr("word"),
+    )
+    credentials = app_of(kafka).conf.broker_credentials
+    assert isinstance(credentials, faust.SASLCredentials)
+    assert credentials.username == "user"
+    assert credentials.password == kafka.sasl_password.get_secret_value()  # type: ignore[union-attr]  # set above
+    assert credentials.mechanism.value == "SCRAM-SHA-512"
+    assert credentials.ssl_context is not None
+
+
+async def test_tls_without_sasl_reaches_faust() -> None:
+    kafka = KafkaSettings(bootstrap_servers="a:1", security_protocol="SSL")
+    assert isinstance(app_of(kafka).conf.broker_credentials, faust.SSLCredentials)
+
+
+async def test_a_faust_without_its_extension_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "_CStreamIterator", None)
+    with pytest.raises(RuntimeError, match="extension"):
+        app_of(KafkaSettings(bootstrap_servers="a:1"))

@@ -9,7 +9,7 @@ from kartoteka_local.program import Probe
 __all__ = ["accepts_connections", "answers_ready"]
 
 _TIMEOUT_SECONDS = 5.0
-_REASON_WIDTH = 300
+_REASON_WIDTH = 120
 
 
 def accepts_connections(host: str, port: int) -> Probe:
@@ -39,6 +39,16 @@ def answers_ready(url: str) -> Probe:
                 return f"no answer from {url} yet"
         if answer.status_code == httpx.codes.OK:
             return None
-        return f"{url} answers {answer.status_code}: {answer.text[:_REASON_WIDTH]}"
+        return _reasons(answer) or f"{url} answers {answer.status_code}"
 
     return probe
+
+
+def _reasons(answer: httpx.Response) -> str:
+    """Return what a service of ours says of itself; nothing where it is put another way."""
+    try:
+        reasons = answer.json()["reasons"]
+        said = [f"{name}: {str(reason)[:_REASON_WIDTH]}" for name, reason in reasons.items()]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    return "; ".join(said)

@@ -309,7 +309,7 @@ def test_a_call_that_it_does_not_know_is_501_with_its_name(
         ("/query", {"query": [1.0, 0.0], "using": "other"}, "using"),
         ("/query", {"query": {"fusion": "rrf"}, "prefetch": [{"query": [1.0, 0.0]}]}, "prefetch"),
         ("/query", {"query": {"recommend": {"positive": [1]}}}, "RecommendQuery"),
-        ("/query", {"query": _A}, "str"),
+        ("/query", {"query": _A}, "UUID"),
         ("/scroll", {"order_by": "n"}, "order_by"),
         ("/scroll?shard_key=a", {}, "shard_key"),
     ],

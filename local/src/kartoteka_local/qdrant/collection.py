@@ -42,14 +42,7 @@ class Collection:
         meta = CollectionMeta(created=created)
         folder.mkdir()
         (folder / _UNFINISHED).touch()
-        config = edge.EdgeConfig(
-            vectors=edge.EdgeVectorParams(
-                size=meta.vectors.size, distance=_DISTANCES[meta.vectors.distance]
-            ),
-            optimizers=edge.EdgeOptimizersConfig(indexing_threshold=_NEVER),
-            wal_enabled=True,
-        )
-        shard = _engine(lambda: edge.EdgeShard.create(str(folder / _SHARD), config))
+        shard = _engine(lambda: edge.EdgeShard.create(str(folder / _SHARD), _config(meta)))
         _engine(shard.flush)
         meta.write(folder, sync=True)
         (folder / _UNFINISHED).unlink()
@@ -74,7 +67,7 @@ class Collection:
                 flush=True,
             )
         opening.touch()
-        collection = cls(folder, meta, _load(folder))
+        collection = cls(folder, meta, _load(folder, meta))
         collection._check()
         opening.unlink()
         _engine(collection._shard.optimize)
@@ -157,9 +150,18 @@ class Collection:
             raise CorruptDataError(self._folder, f"it has {found} points and must have {expected}")
 
 
-def _load(folder: Path) -> edge.EdgeShard:
+def _config(meta: CollectionMeta) -> edge.EdgeConfig:
+    vectors = meta.vectors
+    return edge.EdgeConfig(
+        vectors=edge.EdgeVectorParams(size=vectors.size, distance=_DISTANCES[vectors.distance]),
+        optimizers=edge.EdgeOptimizersConfig(indexing_threshold=_NEVER),
+        wal_enabled=True,
+    )
+
+
+def _load(folder: Path, meta: CollectionMeta) -> edge.EdgeShard:
     try:
-        return edge.EdgeShard.load(str(folder / _SHARD))
+        return edge.EdgeShard.load(str(folder / _SHARD), _config(meta))
     except Exception as error:  # the engine raises nothing more specific
         raise CorruptDataError(folder, f"the engine cannot open it ({error})") from error
 

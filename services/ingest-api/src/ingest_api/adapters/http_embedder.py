@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest_api.adapters.embedder_pool import Address, EmbedderPool
+from ingest_api.adapters.shared_attempt import SharedAttempt
 from ingest_api.settings import EmbeddingsSettings
 from kartoteka_contracts.errors import UnavailableError
 from kartoteka_index import ModelIdentity
@@ -50,7 +51,7 @@ class HttpEmbedder:
         self._fixed = model
         self._model = model
         self._pool = EmbedderPool(settings.urls, rest=settings.rest, clock=clock)
-        self._asking = asyncio.Lock()
+        self._asking = SharedAttempt(self._ask_model)
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(settings.timeout, connect=_CONNECT_SECONDS),
             # Embedders are neighbours; a proxy from the environment is not meant for them.
@@ -60,6 +61,7 @@ class HttpEmbedder:
 
     async def close(self) -> None:
         """Close the connections."""
+        await self._asking.close()
         await self._client.aclose()
 
     async def model(self) -> ModelIdentity:
@@ -68,10 +70,7 @@ class HttpEmbedder:
         Raises:
             UnavailableError: ``embeddings_unavailable``.
         """
-        async with self._asking:
-            if self._model is None:
-                self._model = _identity(await self._first("GET", "/v1/models", None))
-            return self._model
+        return self._model or await self._asking.outcome()
 
     async def embed_query(self, text: str) -> NDArray[np.float32]:
         """Return the vector of a query.
@@ -101,6 +100,10 @@ class HttpEmbedder:
             _log.warning("model_forgotten", model=model.name, reason=failure)
             self._model = None
         raise UnavailableError("embeddings_unavailable", failure or None, retry_after=2.0)
+
+    async def _ask_model(self) -> ModelIdentity:
+        self._model = _identity(await self._first("GET", "/v1/models", None))
+        return self._model
 
     async def _first(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         failure = "no address of an embedder resolves"

@@ -1,8 +1,8 @@
 """The index of whichever model the embedders serve, opened once that is known."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
+from ingest_api.adapters.shared_attempt import SharedAttempt
 from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.ids import CabinetId, DocumentId
 from kartoteka_contracts.tasks import DocumentState
@@ -36,10 +36,11 @@ class ModelIndex:
         self._settings = settings
         self._model = model
         self._opened: dict[ModelIdentity, Index] = {}
-        self._opening = asyncio.Lock()
+        self._opening = SharedAttempt(self._open)
 
     async def close(self) -> None:
         """Close the connections."""
+        await self._opening.close()
         for index in self._opened.values():
             await index.close()
         self._opened.clear()
@@ -75,16 +76,19 @@ class ModelIndex:
         return await (await self._index()).search(cabinet, query)
 
     async def _index(self) -> Index:
+        found = self._opened.get(await self._model())
+        return found if found is not None else await self._opening.outcome()
+
+    async def _open(self) -> Index:
         model = await self._model()
-        async with self._opening:
-            if model not in self._opened:
-                index = Index.open(self._settings, model)
-                try:
-                    # Before the first document there is no collection, and a search finds nothing.
-                    await index.ensure()
-                except BaseException:
-                    await index.close()
-                    raise
-                # An older model's stays open: requests may still be using it, and it is small.
-                self._opened[model] = index
-            return self._opened[model]
+        if model not in self._opened:
+            index = Index.open(self._settings, model)
+            try:
+                # Before the first document there is no collection, and a search finds nothing.
+                await index.ensure()
+            except BaseException:
+                await index.close()
+                raise
+            # An older model's stays open: requests may still be using it, and it is small.
+            self._opened[model] = index
+        return self._opened[model]

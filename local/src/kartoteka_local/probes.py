@@ -1,6 +1,7 @@
 """How children are asked whether they are ready."""
 
 import asyncio
+import contextlib
 
 import httpx
 
@@ -22,6 +23,8 @@ def accepts_connections(host: str, port: int) -> Probe:
         except (OSError, TimeoutError):
             return f"no connection to {host}:{port} yet"
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
         return None
 
     return probe

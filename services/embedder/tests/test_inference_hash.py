@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 
 import numpy as np
@@ -53,3 +55,33 @@ async def test_prompts_of_the_settings_reach_the_model() -> None:
 
     assert (found.tokens, passage.tokens, query.tokens) == (7, 5, 5)
     assert not np.allclose(passage.vectors, query.vectors)
+
+
+_FORGETFUL = """
+import asyncio
+from embedder.adapters.inference.assembly import open_engine, prepare
+from embedder.adapters.inference.model_settings import ModelSettings
+
+async def main():
+    engine = open_engine(prepare(ModelSettings(backend="hash")))
+    await engine.start()
+    await engine.embed_queries(["hello"])
+    raise SystemExit(3)
+
+asyncio.run(main())
+"""
+
+
+def test_a_process_that_ends_without_closing_is_not_kept_alive() -> None:
+    child = subprocess.run([sys.executable, "-c", _FORGETFUL], check=False, timeout=30)
+
+    assert child.returncode == 3
+
+
+async def test_megabytes_are_tokenized_beside_the_event_loop(engine: Engine) -> None:
+    texts = ["word " * 200] * 200
+
+    found = await engine.embed_texts(texts, input_type="passage")
+
+    assert found.vectors.shape == (200, engine.dimension)
+    assert found.tokens == 200 * 202

@@ -31,6 +31,9 @@ _SLICES_PER_CALL: Final = 2
 """Of one caller: one under way and one ready, so that a huge document holds up nobody."""
 
 _STUCK_SECONDS: Final = 120.0
+_INLINE_CHARACTERS: Final = 4096
+"""Texts up to this size are tokenized on the event loop: about a millisecond."""
+
 _CHARACTERS_PER_TOKEN: Final = 32
 """Where the tail of a text is cut before it is tokenized: far above what any token spans on
 average, so that what is left still fills the model."""
@@ -177,8 +180,10 @@ class Engine:
         What does not fit the model is cut off. Raises as :meth:`embed_queries` does.
         """
         tokenize = self._query if input_type == "query" else self._passage
-        # Not on the event loop: tokenizing a megabyte takes as long as a sub-batch.
-        rows = await asyncio.to_thread(lambda: [tokenize(text) for text in texts])
+        if sum(len(text) for text in texts) <= _INLINE_CHARACTERS:
+            rows = [tokenize(text) for text in texts]
+        else:  # tokenizing a megabyte takes longer than a sub-batch
+            rows = await asyncio.to_thread(lambda: [tokenize(text) for text in texts])
         vectors = await self._embed(rows, urgent=input_type == "query")
         return Embedded(vectors=vectors, tokens=sum(len(row) for row in rows))
 

@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from embedder.domain.batching import BatchPolicy
 from embedder.domain.parsed import TokenIds
@@ -13,7 +14,8 @@ from kartoteka_runtime.clock import Clock
 
 __all__ = ["Row", "RowQueue", "Slice"]
 
-_LINGER_STEP_SECONDS = 0.01
+_LINGER_STEP_SECONDS: Final = 0.01
+_LOOK_UP_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -93,13 +95,17 @@ class RowQueue:
             self._rest = deque(row for row in self._rest if row.slice is not piece)
 
     def take(self) -> list[Row] | None:
-        """Wait for a window of rows, all urgent or none; None once the queue is closed."""
+        """Wait for a window of rows, all urgent or none; None once the queue is closed.
+
+        Also None once the main thread has ended without closing it: the interpreter waits for the
+        thread that is here, and would wait for ever.
+        """
         with self._changed:
-            while not self._closed:
+            while not self._closed and threading.main_thread().is_alive():
                 if self._urgent:
                     return self._window(self._urgent)
                 if not self._rest:
-                    self._changed.wait()
+                    self._changed.wait(_LOOK_UP_SECONDS)
                 elif (seconds := self._linger()) > 0:
                     self._changed.wait(min(seconds, _LINGER_STEP_SECONDS))
                 else:

@@ -2,8 +2,6 @@
 
 import asyncio
 import io
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from uuid import uuid4
 

@@ -8,7 +8,8 @@ __all__ = ["Health"]
 class Health:
     """Holds and needs keep a process from being ready; watches say whether it is still alive.
 
-    A dependency that is away is a hold or a need, never a watch: restarting us does not bring it back.
+    A dependency that is away is a hold or a need, never a watch: to restart us would not bring it
+    back.
     """
 
     def __init__(self) -> None:

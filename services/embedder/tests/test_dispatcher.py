@@ -17,33 +17,32 @@ from kartoteka_runtime.metrics import Metrics
 from kartoteka_testkit.builders import submitted
 from kartoteka_testkit.frozen_clock import FrozenClock
 
+LIMITS = Limits(interactive=6, bulk=4, retry=4, running=4, reserved=2, held=2)
 INTERACTIVE, BULK, RETRY = "documents.interactive", "documents.bulk", "documents.retry"
 
 
 class Handler:
-    """Records the calls; each ends when the test says so, unless it is told to end at once."""
+    """Records the calls; each ends when the test says so."""
 
     def __init__(self) -> None:
         self.began: list[str] = []
         self.superseded: list[str] = []
         self.rejected: list[int] = []
         self.leases: dict[str, Lease] = {}
-        self.ends_at_once = False
-        self.supersede_gate = asyncio.Event()
-        self.supersede_gate.set()
+        self.supersede_waits: asyncio.Event | None = None
         self._gates: dict[str, list[asyncio.Future[None]]] = {}
 
     async def handle(self, job: Job, lease: Lease) -> None:
         label = f"{job.event.external_id}@{job.event.version}"
         self.began.append(label)
         self.leases[label] = lease
-        if not self.ends_at_once:
-            gate = asyncio.get_running_loop().create_future()
-            self._gates.setdefault(label, []).append(gate)
-            await gate
+        gate = asyncio.get_running_loop().create_future()
+        self._gates.setdefault(label, []).append(gate)
+        await gate
 
     async def supersede(self, job: Job) -> None:
-        await self.supersede_gate.wait()
+        if self.supersede_waits is not None:
+            await self.supersede_waits.wait()
         self.superseded.append(f"{job.event.external_id}@{job.event.version}")
 
     async def reject(self, record: RawRecord, error: EventError) -> None:
@@ -82,9 +81,7 @@ class Log:
         headers = Envelope(**at).to_headers()
         await self.send_raw(event.model_dump_json().encode(), topic=topic, headers=headers)
 
-    async def send_raw(
-        self, value: bytes, *, topic: str = INTERACTIVE, headers: list[tuple[str, bytes]]
-    ) -> None:
+    async def send_raw(self, value: bytes, *, topic: str = INTERACTIVE, headers: Any = ()) -> None:
         offset = self._offsets.setdefault(topic, 0)
         self._offsets[topic] += 1
         self._records[topic, offset] = RawRecord(
@@ -117,26 +114,13 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-@pytest.fixture
-async def handler() -> Handler:
-    return Handler()
+handler = pytest.fixture(Handler)
+clock = pytest.fixture(FrozenClock)
 
 
 @pytest.fixture
-def clock() -> FrozenClock:
-    return FrozenClock()
-
-
-@pytest.fixture
-def limits() -> Limits:
-    return Limits(interactive=6, bulk=4, retry=4, running=4, reserved=2, held=2)
-
-
-@pytest.fixture
-async def dispatcher(
-    handler: Handler, limits: Limits, clock: FrozenClock
-) -> AsyncIterator[Dispatcher]:
-    dispatcher = Dispatcher(handler, limits, clock=clock, metrics=Metrics())
+async def dispatcher(handler: Handler, clock: FrozenClock) -> AsyncIterator[Dispatcher]:
+    dispatcher = Dispatcher(handler, LIMITS, clock=clock, metrics=Metrics())
     run = asyncio.create_task(dispatcher.run())
     await asyncio.sleep(0)
     yield dispatcher
@@ -235,12 +219,12 @@ async def test_a_record_that_reuses_an_offset_is_not_taken_for_the_old_one(
 async def test_newer_work_ends_the_running_older_one_before_it_starts(
     log: Log, handler: Handler
 ) -> None:
-    handler.supersede_gate.clear()
+    gate = handler.supersede_waits = asyncio.Event()
     await log.send("a", version=1)
     await log.send("a", version=2)
     assert handler.leases["a@1"].ended == "newer work of the document arrived"
     assert handler.began == ["a@1"]
-    handler.supersede_gate.set()
+    gate.set()
     await settled()
     assert handler.superseded == ["a@1"]
     assert handler.began == ["a@1", "a@2"]
@@ -300,7 +284,7 @@ async def test_a_waiting_submit_gives_up_when_its_generation_is_over(
 
 
 async def test_what_cannot_be_read_is_rejected_and_acknowledged(log: Log, handler: Handler) -> None:
-    await log.send_raw(b"{", headers=[])
+    await log.send_raw(b"{")
     assert handler.rejected == [0]
     assert log.offsets == [0]
 
@@ -333,9 +317,9 @@ async def test_too_many_retries_to_hold_make_the_topic_wait(
     assert handler.began[:2] == ["r0@1", "r1@1"]
 
 
-async def test_an_exception_acknowledges_nothing_and_ends_the_run(limits: Limits) -> None:
+async def test_an_exception_acknowledges_nothing_and_ends_the_run() -> None:
     handler = Handler()
-    dispatcher = Dispatcher(handler, limits, metrics=Metrics())
+    dispatcher = Dispatcher(handler, LIMITS)
     run = asyncio.create_task(dispatcher.run())
     log = Log(dispatcher)
     log.turn()
@@ -351,9 +335,9 @@ async def test_an_exception_acknowledges_nothing_and_ends_the_run(limits: Limits
     assert "d@1" not in handler.began
 
 
-async def test_a_handler_that_cancels_itself_broke_its_contract(limits: Limits) -> None:
+async def test_a_handler_that_cancels_itself_broke_its_contract() -> None:
     handler = Handler()
-    dispatcher = Dispatcher(handler, limits, metrics=Metrics())
+    dispatcher = Dispatcher(handler, LIMITS)
     run = asyncio.create_task(dispatcher.run())
     log = Log(dispatcher)
     log.turn()

@@ -1,49 +1,210 @@
 """The composition root: settings in, a worker out. The only place where parts meet."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 from aiohttp import web
 
+from embedder.adapters.extractor_pool import ExtractorPool
 from embedder.adapters.faust_log import FaustLog, GroupOptions
+from embedder.adapters.inference.assembly import PreparedModel, open_engine, prepare
+from embedder.adapters.inference.engine import Engine
+from embedder.adapters.inference.exported_model import ExportedModelError
+from embedder.adapters.inference.meter import PrometheusInferenceMeter
 from embedder.domain.admission import Limits
+from embedder.domain.retry import RetryPolicy
+from embedder.entrypoints.crew import Crew, Gate, Part
 from embedder.entrypoints.dispatcher import Dispatcher
-from embedder.entrypoints.worker import Gate, Part, Worker
+from embedder.entrypoints.embeddings_http import EmbeddingsHttp
+from embedder.entrypoints.liveness import Trouble, no_trouble
+from embedder.entrypoints.worker import Worker
+from embedder.entrypoints.worker_settings import WorkerSettings
 from embedder.ports import JobHandler
-from embedder.settings import HttpSettings, WorkerSettings
-from embedder.telemetry import Pulse
+from embedder.settings import RetrySettings, Settings
+from embedder.telemetry import Pulse, PulsingLog
+from embedder.usecases.index_document import IndexDocument
+from embedder.usecases.settle import SettleJobs
+from kartoteka_contracts.errors import KartotekaError, UnavailableError
+from kartoteka_contracts.topics import TOPICS, Service
+from kartoteka_index.index import Index
+from kartoteka_index.model import ModelIdentity
+from kartoteka_runtime import topics_admin, topics_gate
+from kartoteka_runtime.backoff import Backoff
+from kartoteka_runtime.clock import SystemClock
 from kartoteka_runtime.health import Health
 from kartoteka_runtime.kafka import KafkaSettings
-from kartoteka_runtime.metrics import Metrics
+from kartoteka_runtime.logs import get_logger
+from kartoteka_runtime.metrics import Metrics, process_registry
+from kartoteka_runtime.objects import ObjectStore
+from kartoteka_runtime.producer import Producer
+from kartoteka_runtime.producer_metrics import ProducerMetrics
 
-__all__ = ["assemble"]
+__all__ = ["build", "crew"]
+
+_log = get_logger(__name__)
+
+_OUR_TOPICS: Final = {
+    name: topic
+    for name, topic in TOPICS.items()
+    if Service.EMBEDDER in topic.producers | topic.consumers
+}
+_PING_SECONDS: Final = 10.0
+_MODEL_PAUSE: Final = Backoff(base=5.0, limit=60.0)
 
 
-def assemble(
+def build(settings: Settings) -> Worker:
+    """Return the worker. Nothing is read, started or connected yet."""
+    health, metrics = Health(), Metrics(process_registry())
+    return Worker(
+        lambda: _hire(settings, health, metrics),
+        health=health,
+        metrics=metrics,
+        http=settings.http,
+        limits=settings.worker,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stores:
+    """What lies outside of the process."""
+
+    objects: ObjectStore
+    index: Index
+    producer: Producer
+
+    @classmethod
+    def open(cls, settings: Settings, model: PreparedModel, metrics: Metrics) -> Self:
+        spec = model.spec
+        return cls(
+            objects=ObjectStore.open(settings.objects),
+            index=Index.open(
+                settings.qdrant, ModelIdentity(name=spec.name, dimension=spec.dimension)
+            ),
+            producer=Producer(
+                settings.kafka,
+                settings.producer,
+                client_id="embedder",
+                metrics=ProducerMetrics.define(metrics),
+            ),
+        )
+
+    async def trouble(self) -> str | None:
+        """Return the outage that may be why nothing goes forward."""
+        if self.producer.trouble is not None:
+            return self.producer.trouble
+        for check in (self.index.ping, self.objects.probe):
+            try:
+                await asyncio.wait_for(check(), _PING_SECONDS)
+            except (KartotekaError, TimeoutError) as error:
+                return str(error) or type(error).__name__
+        return None
+
+
+async def _hire(settings: Settings, health: Health, metrics: Metrics) -> Crew:
+    model = await _prepared_model(settings, health)
+    stores = _Stores.open(settings, model, metrics)
+    extractor = ExtractorPool(
+        settings.parser,
+        tokenizer=model.tokenizer,
+        policy=settings.chunk.policy(model.spec.passage_room),
+    )
+    hired: Crew | None = None
+    engine = open_engine(
+        model,
+        meter=PrometheusInferenceMeter(metrics),
+        expecting=lambda: hired is not None and hired.dispatcher.running > 1,
+    )
+    health.watch("inference", engine.trouble)
+    pulse = Pulse()
+    hired = crew(
+        _handler(stores, extractor, engine, pulse, settings.retry),
+        kafka=settings.kafka,
+        worker=settings.worker,
+        metrics=metrics,
+        pulse=pulse,
+        gates=(
+            Gate(name=topics_gate.HOLD, check=lambda: _check_topics(settings.kafka)),
+            Gate(name="objects", check=stores.objects.probe),
+            Gate(name="index", check=stores.index.ensure),
+            Gate(name="model", check=engine.wait_loaded),
+        ),
+        parts=(
+            Part(stop=stores.index.close),
+            Part(start=stores.producer.start, stop=stores.producer.stop),
+            Part(start=extractor.start, stop=extractor.stop),
+            Part(start=engine.start, stop=engine.close),
+        ),
+        background=(lambda: topics_gate.keep_checked(health, settings.kafka, topics=_OUR_TOPICS),),
+        routes=EmbeddingsHttp(engine).routes(),
+        trouble=stores.trouble,
+    )
+    return hired
+
+
+def _handler(
+    stores: _Stores, extractor: ExtractorPool, engine: Engine, pulse: Pulse, retry: RetrySettings
+) -> SettleJobs:
+    clock = SystemClock()
+    return SettleJobs(
+        index_document=IndexDocument(
+            bodies=stores.objects,
+            extractor=extractor,
+            embedder=engine,
+            index=stores.index,
+            clock=clock,
+        ),
+        log=PulsingLog(stores.producer, pulse),
+        policy=RetryPolicy(retries=retry.max, base_seconds=retry.base_seconds),
+        clock=clock,
+    )
+
+
+async def _prepared_model(settings: Settings, health: Health) -> PreparedModel:
+    """Find or export the model; where that fails, say so and try again, since it may be mended."""
+    attempt = 0
+    while True:
+        health.hold("model", f"{settings.model.name} is not ready yet")
+        try:
+            prepared = await asyncio.to_thread(prepare, settings.model)
+        except ExportedModelError as error:
+            _log.error("model_missing", reason=str(error), attempt=attempt)
+            health.hold("model", str(error))
+            await asyncio.sleep(_MODEL_PAUSE.delay(attempt))
+            attempt += 1
+        else:
+            return prepared
+
+
+async def _check_topics(kafka: KafkaSettings) -> None:
+    faults = await topics_admin.check(kafka, _OUR_TOPICS)
+    if faults:
+        raise UnavailableError("event_log_unavailable", "; ".join(faults))
+
+
+def crew(
     handler: JobHandler,
     *,
     kafka: KafkaSettings,
-    http: HttpSettings,
     worker: WorkerSettings,
-    health: Health,
     metrics: Metrics,
     pulse: Pulse | None = None,
     gates: Sequence[Gate] = (),
     parts: Sequence[Part] = (),
-    routes: Sequence[web.AbstractRouteDef] = (),
-    trouble: Callable[[], str | None] = lambda: None,
-) -> Worker:
-    """Return a worker that runs ``handler`` for every job. Nothing is connected yet."""
+    routes: Sequence[web.RouteDef] = (),
+    background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
+    trouble: Trouble = no_trouble,
+) -> Crew:
+    """Return the crew that runs ``handler`` for every job. Nothing is connected yet."""
     dispatcher = Dispatcher(handler, _limits(worker), pulse=pulse, metrics=metrics)
-    return Worker(
+    return Crew(
         log=FaustLog(kafka, _group(worker), dispatcher),
         dispatcher=dispatcher,
-        health=health,
-        metrics=metrics,
-        http=http,
-        limits=worker,
         gates=gates,
         parts=parts,
         routes=routes,
+        background=background,
         trouble=trouble,
     )
 

@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from embedder.bootstrap import crew
 from embedder.domain.job import Job, Lease, RawRecord
-from embedder.entrypoints.crew import Crew, crew
+from embedder.entrypoints.crew import Crew
 from embedder.entrypoints.worker import Worker, serve
-from embedder.settings import HttpSettings, WorkerSettings
+from embedder.entrypoints.worker_settings import HttpSettings, WorkerSettings
 from kartoteka_contracts.errors import EventError
 from kartoteka_runtime.env import read
 from kartoteka_runtime.health import Health

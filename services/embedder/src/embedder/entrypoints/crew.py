@@ -1,21 +1,40 @@
-"""A worker's crew: the handler, and all that delivers to it and keeps it going."""
+"""A worker's crew: all that does its work."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from aiohttp import web
 
-from embedder.adapters.faust_log import FaustLog, GroupOptions
-from embedder.domain.admission import Limits
 from embedder.entrypoints.dispatcher import Dispatcher
-from embedder.entrypoints.liveness import Trouble, no_trouble
-from embedder.ports import JobHandler
-from embedder.settings import WorkerSettings
-from embedder.telemetry import Pulse
-from kartoteka_runtime.kafka import KafkaSettings
-from kartoteka_runtime.metrics import Metrics
+from embedder.entrypoints.drain import JobLog
+from embedder.entrypoints.liveness import Member, Trouble, no_trouble
 
-__all__ = ["Crew", "Gate", "Part", "crew"]
+__all__ = ["Crew", "Gate", "GroupLog", "Part"]
+
+
+class GroupLog(JobLog, Member, Protocol):
+    """The job topics, as one member of the consumer group reads them."""
+
+    async def reach(self) -> None:
+        """Return when the broker answers.
+
+        Raises:
+            UnavailableError: it does not.
+        """
+        ...
+
+    async def start(self) -> None:
+        """Join the group; deliveries begin once partitions are assigned."""
+        ...
+
+    async def joined(self) -> None:
+        """Wait until partitions, or none, were assigned for the first time."""
+        ...
+
+    async def crashed(self) -> None:
+        """Wait until it has ended by itself, and raise why."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +62,7 @@ class Gate:
 class Crew:
     """All that does a worker's work."""
 
-    log: FaustLog
+    log: GroupLog
     """The job topics; their sink is the dispatcher."""
     dispatcher: Dispatcher
     gates: Sequence[Gate] = ()
@@ -52,52 +71,7 @@ class Crew:
     """Started in this order, stopped in the reverse one."""
     routes: Sequence[web.RouteDef] = ()
     """Served below ``/v1/``, once the parts are started."""
+    background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
+    """Begun once the gates are passed; one that ends by an error ends the worker."""
     trouble: Trouble = no_trouble
     """Asked when nothing goes forward: the outage that is to blame, or None."""
-
-
-def crew(
-    handler: JobHandler,
-    *,
-    kafka: KafkaSettings,
-    worker: WorkerSettings,
-    metrics: Metrics,
-    pulse: Pulse | None = None,
-    gates: Sequence[Gate] = (),
-    parts: Sequence[Part] = (),
-    routes: Sequence[web.RouteDef] = (),
-    trouble: Trouble = no_trouble,
-) -> Crew:
-    """Return the crew that runs ``handler`` for every job. Nothing is connected yet."""
-    dispatcher = Dispatcher(handler, _limits(worker), pulse=pulse, metrics=metrics)
-    return Crew(
-        log=FaustLog(kafka, _group(worker), dispatcher),
-        dispatcher=dispatcher,
-        gates=gates,
-        parts=parts,
-        routes=routes,
-        trouble=trouble,
-    )
-
-
-def _limits(settings: WorkerSettings) -> Limits:
-    return Limits(
-        interactive=settings.admit_interactive,
-        bulk=settings.admit_bulk,
-        retry=settings.admit_retry,
-        running=settings.max_running,
-        reserved=settings.reserved_interactive,
-        held=settings.max_held_retries,
-        unacknowledged=settings.max_unacknowledged,
-    )
-
-
-def _group(settings: WorkerSettings) -> GroupOptions:
-    return GroupOptions(
-        group=settings.group,
-        session_timeout=settings.session_timeout_seconds,
-        heartbeat_interval=settings.heartbeat_seconds,
-        rebalance_timeout=settings.rebalance_timeout_seconds,
-        commit_interval=settings.commit_interval_seconds,
-        max_poll_records=settings.max_poll_records,
-    )

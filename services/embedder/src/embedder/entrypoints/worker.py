@@ -7,14 +7,13 @@ from typing import Final
 
 from aiohttp import web
 
-from embedder.adapters.faust_log import FaustLog
-from embedder.entrypoints.crew import Crew, Gate
+from embedder.entrypoints.crew import Crew, Gate, GroupLog
 from embedder.entrypoints.drain import drain
 from embedder.entrypoints.late_routes import LateRoutes
 from embedder.entrypoints.liveness import Liveness, LivenessLimits
 from embedder.entrypoints.probes import probe_routes
 from embedder.entrypoints.watchdog import LoopBeat, Watchdog
-from embedder.settings import HttpSettings, WorkerSettings
+from embedder.entrypoints.worker_settings import HttpSettings, WorkerSettings
 from kartoteka_contracts.errors import KartotekaError
 from kartoteka_runtime.backoff import Backoff
 from kartoteka_runtime.health import Health
@@ -117,6 +116,8 @@ class Worker:
             group.create_task(crew.log.crashed(), name="faust")
             group.create_task(self._welcome(crew.log), name="welcome")
             group.create_task(liveness.run(), name="liveness")
+            for begin in crew.background:
+                group.create_task(begin())
 
     async def _pass(self, gate: Gate) -> None:
         attempt = 0
@@ -133,7 +134,7 @@ class Worker:
                 self._health.clear(gate.name)
                 return
 
-    async def _welcome(self, log: FaustLog) -> None:
+    async def _welcome(self, log: GroupLog) -> None:
         await log.joined()
         self._health.clear("group")
         _log.info("worker_ready")

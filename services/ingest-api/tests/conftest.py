@@ -88,7 +88,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         telemetry=telemetry,
     )
     receive = ReceivePolicy(
-        timeout=5,
+        timeout=2,
         min_rate=1000,
         slack=1,
         max_bytes=1000,

@@ -18,7 +18,7 @@ from ingest_api.adapters.key_file import create_key
 from ingest_api.domain.access import Scope
 from kartoteka_contracts.topics import TOPICS
 from kartoteka_runtime.topics_admin import provision
-from kartoteka_testkit.kafka_broker import KafkaBroker
+from kartoteka_testkit.kafka_broker import KafkaBroker, running_broker
 from kartoteka_testkit.kafka_topics import read_all
 from kartoteka_testkit.ports import free_ports
 from kartoteka_testkit.process import ServerProcess
@@ -65,18 +65,22 @@ class Api:
             )
 
 
-@pytest.fixture
-async def broker(tmp_path: Path) -> AsyncIterator[KafkaBroker]:
-    """A broker that is not started yet."""
-    broker = KafkaBroker(tmp_path / "kafka")
-    yield broker
-    await broker.stop()
+async def provisioned(broker: KafkaBroker) -> None:
+    await provision(broker.settings(), TOPICS)
 
 
-@pytest.fixture
-def api(tmp_path: Path, broker: KafkaBroker) -> Iterator[Api]:
-    """A replica, started."""
-    keys = tmp_path / "keys.json"
+@pytest.fixture(scope="module")
+def shared_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """A broker with all topics, for tests that leave it alone."""
+    with running_broker(tmp_path_factory.mktemp("kafka")) as broker:
+        asyncio.run(provisioned(broker))
+        yield broker
+
+
+@contextlib.contextmanager
+def replica(folder: Path, broker: KafkaBroker) -> Iterator[Api]:
+    """Run a replica with all its files in a folder."""
+    keys = folder / "keys.json"
     key = create_key(
         keys, name="test", scopes=list(Scope), cabinets=None, now=datetime(2026, 1, 1, tzinfo=UTC)
     )
@@ -86,23 +90,44 @@ def api(tmp_path: Path, broker: KafkaBroker) -> Iterator[Api]:
         "API_PORT": str(port),
         "API_KEYS_FILE": str(keys),
         "API_HEADERS_TIMEOUT": "1",
-        "OBJECT_STORE_URL": f"file://{tmp_path}/objects",
+        "OBJECT_STORE_URL": f"file://{folder}/objects",
         "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
         "KAFKA_JOB_PARTITIONS": "4",
         "QDRANT_URL": f"http://127.0.0.1:{nobody}",
         "EMBEDDINGS_URLS": f"http://127.0.0.1:{nobody}",
-        "VIEW_PATH": str(tmp_path / "view.sqlite"),
+        "VIEW_PATH": str(folder / "view.sqlite"),
     }
-    log = tmp_path / "api.log"
+    log = folder / "api.log"
     process = ServerProcess(
-        [sys.executable, "-m", "ingest_api", "serve"], log=log, cwd=tmp_path, env=env
+        [sys.executable, "-m", "ingest_api", "serve"], log=log, cwd=folder, env=env
     )
-    yield Api(process=process, port=port, key=key.text, log=log)
-    process.terminate()
+    try:
+        yield Api(process=process, port=port, key=key.text, log=log)
+    finally:
+        process.terminate()
 
 
-async def provisioned(broker: KafkaBroker) -> None:
-    await provision(broker.settings(), TOPICS)
+@pytest.fixture
+async def ready(shared_broker: KafkaBroker, tmp_path: Path) -> AsyncIterator[Api]:
+    """A replica that is ready."""
+    with replica(tmp_path, shared_broker) as api:
+        await api.wait_for("/healthz/ready", 200, seconds=60)
+        yield api
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[KafkaBroker]:
+    """A broker of the test's own, not started yet."""
+    broker = KafkaBroker(tmp_path / "kafka")
+    yield broker
+    await broker.stop()
+
+
+@pytest.fixture
+def api(tmp_path: Path, broker: KafkaBroker) -> Iterator[Api]:
+    """A replica that was started before its broker."""
+    with replica(tmp_path, broker) as api:
+        yield api
 
 
 async def test_intake_lives_through_a_broker_that_comes_late_leaves_and_comes_back(
@@ -143,15 +168,6 @@ async def test_intake_lives_through_a_broker_that_comes_late_leaves_and_comes_ba
     records = await read_all(broker.bootstrap_servers, "documents.interactive")
     keys = {(record.key or b"").decode() for record in records}
     assert {f"1/{answer.json()['document_id']}" for answer in (accepted, again)} <= keys
-
-
-@pytest.fixture
-async def ready(api: Api, broker: KafkaBroker) -> Api:
-    """The replica, ready."""
-    await broker.start()
-    await provisioned(broker)
-    await api.wait_for("/healthz/ready", 200, seconds=60)
-    return api
 
 
 async def ended(process: ServerProcess) -> int | None:

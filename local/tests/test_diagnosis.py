@@ -7,6 +7,14 @@ from stand_ins import program
 from kartoteka_local.diagnosis import diagnose
 from kartoteka_local.last_words import last_words
 
+ROOM = 1 << 40
+
+
+def test_a_full_disk_is_recognised_though_nothing_could_be_logged(tmp_path: Path) -> None:
+    child = program(tmp_path, "kafka", data=tmp_path / "data")
+    found = diagnose(child, 1, (), free=1000)
+    assert "Free some space" in found.advice
+
 
 @pytest.mark.parametrize(
     ("words", "advice", "hopeless"),
@@ -52,21 +60,21 @@ def test_last_words_become_advice(
     hopeless: bool,  # noqa: FBT001 - a parameter
 ) -> None:
     child = program(tmp_path, "kafka", data=tmp_path / "data")
-    found = diagnose(child, 1, tuple(words.splitlines()))
+    found = diagnose(child, 1, tuple(words.splitlines()), free=ROOM)
     assert advice in found.advice
     assert found.hopeless is hopeless
 
 
 def test_advice_on_a_damaged_folder_deletes_nothing(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    found = diagnose(program(tmp_path, "kafka", data=data), 1, ("the log is corrupt",))
+    found = diagnose(program(tmp_path, "kafka", data=data), 1, ("the log is corrupt",), free=ROOM)
     assert f"mv {data} {data}.damaged" in found.advice
     assert "rm " not in found.advice
 
 
 def test_a_child_with_data_is_never_left_without_advice_on_it(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    found = diagnose(program(tmp_path, "kafka", data=data), 1, ("who knows",))
+    found = diagnose(program(tmp_path, "kafka", data=data), 1, ("who knows",), free=ROOM)
     assert "If its last lines name no other reason" in found.advice
     assert f"mv {data} {data}.damaged" in found.advice
     assert not found.hopeless

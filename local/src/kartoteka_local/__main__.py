@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import errno
 import signal
 import sys
 from collections.abc import Sequence
@@ -46,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (StackError, SettingsError) as error:
         console.error(str(error))
         return 1
+    except OSError as error:
+        console.error(f"The stack cannot go on: {error}. {_advice(error)}")
+        return 1
     except KeyboardInterrupt:
         console.error("Interrupted before anything was started.")
         return 130
@@ -78,6 +82,12 @@ def _run(settings: Settings, home: Home, console: Console) -> int:
     asyncio.run(serve())
     console.say("Everything is stopped; the data stays in " + str(home.root))
     return 0
+
+
+def _advice(error: OSError) -> str:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "Free some space, then run the same again: what was accepted is kept."
+    return "Check KARTOTEKA_HOME: it must be a folder that you may write to."
 
 
 def _settings() -> str:

@@ -9,6 +9,7 @@ from typing import Final
 
 from kartoteka_local.command import leashed
 from kartoteka_local.diagnosis import diagnose
+from kartoteka_local.disk import free_bytes
 from kartoteka_local.errors import KeepsDyingError
 from kartoteka_local.last_words import last_words
 from kartoteka_local.program import Probe, Program
@@ -154,7 +155,8 @@ class Child:
 
     async def _after_death(self, code: int, start_of_words: int, *, was_ready: bool) -> None:
         name, words = self.program.name, last_words(self.program.log, since=start_of_words)
-        diagnosis = diagnose(self.program, code, words)
+        free = free_bytes(self.program.log.parent)
+        diagnosis = diagnose(self.program, code, words, free=free)
         delay = self._history.died(self._clock.monotonic(), was_ready=was_ready)
         if delay is None or diagnosis.hopeless:
             said = "\n".join(f"    | {line}" for line in words) or "    | (it said nothing)"

@@ -31,12 +31,20 @@ _DAMAGE: Final = re.compile(
 )
 _SETTINGS: Final = re.compile(r"Wrong settings:|SettingsError")
 _SIGKILL: Final = -9
+_FULL_BYTES: Final = 16 * 1024 * 1024
 
 
-def diagnose(program: Program, code: int, words: tuple[str, ...]) -> Diagnosis:
-    """Return the likeliest cause, from the exit code and the last words."""
+def diagnose(program: Program, code: int, words: tuple[str, ...], *, free: int) -> Diagnosis:
+    """Return the likeliest cause.
+
+    Args:
+        program: what died.
+        code: how: its exit code.
+        words: its last lines.
+        free: bytes free where its log lies; on a full disk nobody can say so in a log.
+    """
     text = "\n".join(words)
-    if _DISK.search(text):
+    if free < _FULL_BYTES or _DISK.search(text):
         return Diagnosis(
             hopeless=False,
             advice="The disk is full. Free some space, then run the same again: what was accepted "

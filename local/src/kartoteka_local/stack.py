@@ -168,7 +168,10 @@ class Stack:
         if self._file is None:
             return
         pids = {name: c.pid for name, c in self._children.items() if c.pid is not None}
-        write_stack(self._plan.home, self._file.with_pids(pids))
+        try:
+            write_stack(self._plan.home, self._file.with_pids(pids))
+        except OSError as error:  # a full disk must not take down what still runs
+            self._console.warn(f"{self._plan.home.stack_file} could not be written: {error}")
 
     async def _shut_down(self) -> None:
         self._file = None

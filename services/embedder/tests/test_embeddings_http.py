@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from embedder.adapters.inference.engine import Embedded, InputType
 from embedder.domain.model import ModelSpec
+from embedder.domain.vectors import Embedded, InputType
 from embedder.entrypoints.embeddings_http import EmbeddingsHttp, HttpLimits
 from kartoteka_contracts.errors import DocumentError, UnavailableError
 

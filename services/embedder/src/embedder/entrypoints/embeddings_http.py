@@ -13,9 +13,8 @@ from typing import Annotated, Any, Final, Literal, Protocol
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from embedder.adapters.inference.engine import Embedded, InputType
 from embedder.domain.model import ModelSpec
-from embedder.domain.vectors import Vectors
+from embedder.domain.vectors import Embedded, InputType, Vectors
 from kartoteka_contracts.errors import KartotekaError, UnavailableError
 
 __all__ = ["EmbeddingsHttp", "HttpLimits", "TextEmbedder"]

@@ -3,8 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
@@ -16,13 +15,11 @@ from embedder.domain.batching import BatchPolicy
 from embedder.domain.model import ModelSpec
 from embedder.domain.parsed import TokenIds
 from embedder.domain.tokens import Tokenizer
-from embedder.domain.vectors import Vectors
+from embedder.domain.vectors import Embedded, InputType, Vectors
 from kartoteka_contracts.errors import UnavailableError
 from kartoteka_runtime.clock import Clock, SystemClock
 
-__all__ = ["Embedded", "Engine", "InputType"]
-
-InputType = Literal["query", "passage"]
+__all__ = ["Engine"]
 
 _SLICES: Final = 16
 """Slices of all callers in the queue: with a window's rows in each, what bounds its memory."""
@@ -37,15 +34,6 @@ _INLINE_CHARACTERS: Final = 4096
 _CHARACTERS_PER_TOKEN: Final = 32
 """Where the tail of a text is cut before it is tokenized: far above what any token spans on
 average, so that what is left still fills the model."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Embedded:
-    """Vectors, and what they cost."""
-
-    vectors: Vectors
-    tokens: int
-    """Of all texts, specials and prompts included."""
 
 
 def _nothing_expected() -> bool:

@@ -16,6 +16,7 @@ from ingest_api.adapters.log_reader import VIEW_TOPICS
 from ingest_api.adapters.sqlite_catalogue import SqliteCatalogue
 from ingest_api.adapters.task_changes import TaskChanges
 from ingest_api.adapters.view_metrics import ViewMetrics
+from ingest_api.adapters.view_snapshots import ViewSnapshots
 from ingest_api.settings import ViewSettings
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.dead_letter import DeadLetter
@@ -28,6 +29,7 @@ from kartoteka_runtime.clock import SystemClock
 from kartoteka_runtime.health import Health
 from kartoteka_runtime.kafka import KafkaSettings
 from kartoteka_runtime.metrics import Metrics
+from kartoteka_runtime.objects import ObjectStore, ObjectStoreSettings
 from kartoteka_testkit.builders import progressed, status_changed, submitted
 from kartoteka_testkit.kafka_broker import KafkaBroker, running_broker
 
@@ -128,12 +130,17 @@ async def log_of(broker: KafkaBroker) -> AsyncIterator[Log]:
 class Replica:
     """One view with its own file, as in one process."""
 
-    def __init__(self, kafka: KafkaSettings, folder: Path, log: Log) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, folder: Path, log: Log, store: ObjectStore | None = None
+    ) -> None:
         self.health = Health()
         self.health.started = True
         self.metrics = Metrics()
         self.changes = TaskChanges(limit=10)
         self.catalogue = SqliteCatalogue(folder, SystemClock())
+        self.snapshots = (
+            None if store is None else ViewSnapshots(store, self.catalogue, folder, SystemClock())
+        )
         self.view = KafkaView(
             kafka,
             ViewSettings(path=folder),
@@ -143,6 +150,7 @@ class Replica:
             health=self.health,
             metrics=ViewMetrics(self.metrics),
             clock=SystemClock(),
+            snapshots=self.snapshots,
         )
 
     async def status(self, task_id: TaskId) -> TaskStatus | None:
@@ -163,15 +171,13 @@ class Replica:
 
 @asynccontextmanager
 async def replica(
-    broker: KafkaBroker, folder: Path, log: Log, *, ready: bool = True
+    broker: KafkaBroker, folder: Path, log: Log, *, store: ObjectStore | None = None
 ) -> AsyncIterator[Replica]:
-    one = Replica(broker.settings(), folder, log)
-    await one.catalogue.open()
+    one = Replica(broker.settings(), folder, log, store)
     running = asyncio.create_task(one.view.run())
     try:
-        if ready:
-            await until(lambda: one.health.ready()[0] or running.done())
-            assert not running.done()
+        await until(lambda: one.health.ready()[0] or running.done())
+        assert not running.done()
         yield one
     finally:
         running.cancel()
@@ -284,6 +290,28 @@ async def test_a_restarted_replica_reads_on_from_where_it_was(
             assert taken == len(while_away)
             for event in (*before, *while_away):
                 assert await one.status(event.task_id) is TaskStatus.QUEUED
+
+
+async def test_a_new_replica_begins_with_a_snapshot_and_reads_on_from_it(
+    broker: KafkaBroker, tmp_path: Path
+) -> None:
+    store = ObjectStore.open(ObjectStoreSettings(url=f"file://{tmp_path}/objects"))
+    async with log_of(broker) as log:
+        before, after = jobs(20), jobs(5, prefix="after")
+        await log.write("documents.interactive", *before)
+        async with replica(broker, tmp_path / "a", log, store=store) as one:
+            assert one.snapshots is not None
+            assert await one.snapshots.save_if_due()
+        await log.write("documents.interactive", *after)
+        async with replica(broker, tmp_path / "b", log, store=store) as one:
+            assert one.figure("view_rebuilds_total", reason="new") == 0
+            taken = one.figure("view_applied_records_total", topic="documents.interactive")
+            assert taken == len(after)
+            assert await one.status(before[0].task_id) is TaskStatus.QUEUED
+    await make_topics(broker.settings())
+    async with log_of(broker) as log, replica(broker, tmp_path / "c", log, store=store) as one:
+        assert one.figure("view_rebuilds_total", reason="other_log") == 1
+        assert await one.status(before[0].task_id) is None
 
 
 async def test_damage_met_in_use_is_mended_without_a_restart(
@@ -414,7 +442,6 @@ async def _found(one: Replica, task_id: TaskId) -> bool:
 async def test_a_replica_without_a_broker_waits_unready_and_says_why(tmp_path: Path) -> None:
     broker = KafkaBroker(tmp_path / "kafka")
     one = Replica(broker.settings(), tmp_path / "view", Log(None))
-    await one.catalogue.open()
     running = asyncio.create_task(one.view.run())
     try:
         await until(lambda: "cannot be built" in one.health.holds.get("view", ""))

@@ -80,7 +80,9 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
     telemetry.uploads_in_flight.set_function(lambda: gate.uploads)
     keys.refresh()
     stopping = asyncio.Event()
-    reading = Reading.build(settings, log=producer, clock=clock, health=health, metrics=metrics)
+    reading = Reading.build(
+        settings, log=producer, objects=objects, clock=clock, health=health, metrics=metrics
+    )
     service = Service(
         settings=settings,
         clock=clock,

@@ -10,6 +10,7 @@ from ingest_api.adapters.model_index import ModelIndex
 from ingest_api.adapters.sqlite_catalogue import SqliteCatalogue
 from ingest_api.adapters.task_changes import TaskChanges
 from ingest_api.adapters.view_metrics import ViewMetrics
+from ingest_api.adapters.view_snapshots import SnapshotStore, ViewSnapshots
 from ingest_api.ports import EventLog
 from ingest_api.settings import SearchSettings, Settings
 from ingest_api.usecases.read_documents import ReadDocuments
@@ -38,7 +39,14 @@ class Reading:
 
     @classmethod
     def build(
-        cls, settings: Settings, *, log: EventLog, clock: Clock, health: Health, metrics: Metrics
+        cls,
+        settings: Settings,
+        *,
+        log: EventLog,
+        objects: SnapshotStore,
+        clock: Clock,
+        health: Health,
+        metrics: Metrics,
     ) -> Self:
         """Put it together; nothing is connected or opened yet."""
         figures = ViewMetrics(metrics)
@@ -53,6 +61,7 @@ class Reading:
             health=health,
             metrics=figures,
             clock=clock,
+            snapshots=ViewSnapshots(objects, catalogue, settings.view.path, clock),
         )
         embedder = HttpEmbedder(settings.embeddings, clock, model=_model(settings.search))
         index = ModelIndex(settings.qdrant, embedder.model)

@@ -23,6 +23,7 @@ from ingest_api.adapters.sqlite_catalogue import (
 )
 from ingest_api.adapters.task_changes import TaskChanges
 from ingest_api.adapters.view_metrics import ViewMetrics
+from ingest_api.adapters.view_snapshots import ViewSnapshots
 from ingest_api.domain.log_batch import Applied, LogBatch, Partition
 from ingest_api.ports import EventLog
 from ingest_api.settings import ViewSettings
@@ -46,6 +47,7 @@ _RETRY: Final = Backoff(base=0.2, limit=5.0)
 _HOUSEKEEPING_SECONDS: Final = 1.0
 _PURGE_EVERY: Final = 60
 _REPAIRS_AT_ONCE: Final = 100
+_SNAPSHOT_LOOK_SECONDS: Final = 60.0
 _SHAPE_EVERY_SECONDS: Final = 30.0
 _UNUSABLE: Final = (CatalogueBusyError, CatalogueUnwritableError)
 
@@ -66,6 +68,7 @@ class KafkaView:
         health: held while the view has not caught up since its start or rebuild.
         metrics: told what happens.
         clock: for intervals.
+        snapshots: what an empty catalogue begins with, where there are any.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class KafkaView:
         health: Health,
         metrics: ViewMetrics,
         clock: Clock,
+        snapshots: ViewSnapshots | None = None,
     ) -> None:
         self._kafka = kafka
         self._settings = settings
@@ -88,6 +92,7 @@ class KafkaView:
         self._health = health
         self._metrics = metrics
         self._clock = clock
+        self._snapshots = snapshots
         self._applied: dict[Partition, int] = {}
         self._goal: dict[Partition, int] | None = None
         self._ends: NextRound[dict[Partition, int]] | None = None
@@ -104,6 +109,8 @@ class KafkaView:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow())
             group.create_task(self._keep_house())
+            if self._snapshots is not None:
+                group.create_task(self._keep_snapshots(self._snapshots))
 
     async def catch_up(self) -> None:
         """Return once everything acknowledged before this call is in the catalogue.
@@ -149,6 +156,8 @@ class KafkaView:
             await self._catalogue.rebuild_file()
         elif not self._catalogue.is_open:
             await self._catalogue.open()
+        if self._snapshots is not None and await self._catalogue.identity() is None:
+            await self._snapshots.restore()
         log = await self._describe_log()
         async with LogReader(self._kafka, client_id=_CLIENT) as reader:
             begins = await reader.begin_offsets(log.partitions)
@@ -274,6 +283,12 @@ class KafkaView:
             except CatalogueDamagedError:
                 # The follower meets the same damage and rebuilds the file.
                 _log.warning("view_housekeeping_put_off", reason="the file is damaged")
+
+    async def _keep_snapshots(self, snapshots: ViewSnapshots) -> None:
+        while True:
+            await asyncio.sleep(_SNAPSHOT_LOOK_SECONDS)
+            if self.is_caught_up:
+                await snapshots.save_if_due()
 
     async def _repair(self) -> None:
         """Write stored states again where a lower one stands last on the compacted topic."""

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ingest_api.adapters import catalogue_schema
+from ingest_api.adapters.catalogue_rows import conditions, write_cabinets, write_dead_letters
 from ingest_api.adapters.task_row import COLUMNS, from_row, microseconds, to_row
 from ingest_api.domain.log_batch import (
     Applied,
-    CabinetSighting,
-    DeadLetterSeen,
     LogBatch,
     Partition,
     TaskSeen,
@@ -86,6 +85,11 @@ class SqliteCatalogue:
         self._damaged = False
 
     @property
+    def path(self) -> Path:
+        """Where the file lies."""
+        return self._folder / catalogue_schema.FILE_NAME
+
+    @property
     def is_open(self) -> bool:
         """Whether it can be used."""
         return self._db is not None
@@ -117,6 +121,10 @@ class SqliteCatalogue:
         """Replace a damaged file by an empty one."""
         await self._call(self._rebuild_file)
 
+    async def adopt(self, file: Path) -> None:
+        """Go on with another catalogue's file, which is moved here; a damaged one is left out."""
+        await self._call(self._adopt, file)
+
     async def identity(self) -> str | None:
         """Return the log that the rows come from; None in an empty file."""
         return await self._call(self._identity)
@@ -141,7 +149,7 @@ class SqliteCatalogue:
 
     async def tasks(self, query: TaskQuery) -> list[Task]:
         """Return tasks, the last accepted first. Raises UnavailableError likewise."""
-        where, values = _conditions(query)
+        where, values = conditions(query)
         return [
             from_row(row)
             for row in await self._read(
@@ -257,6 +265,13 @@ class SqliteCatalogue:
         self._db = catalogue_schema.connect(self._folder)
         self._damaged = False
 
+    def _adopt(self, file: Path) -> None:
+        self._connection.close()
+        self._db = None
+        catalogue_schema.remove(self._folder)
+        file.replace(self.path)
+        self._db = catalogue_schema.connect(self._folder)
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         db = self._connection
@@ -286,8 +301,8 @@ class SqliteCatalogue:
     def _apply(self, batch: LogBatch) -> Applied:
         with self._transaction() as db:
             applied = self._apply_tasks(db, batch.tasks)
-            _write_dead_letters(db, batch.dead_letters)
-            _write_cabinets(db, batch.cabinets)
+            write_dead_letters(db, batch.dead_letters)
+            write_cabinets(db, batch.cabinets)
             db.executemany(
                 "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)",
                 [(p.topic, p.number, offset) for p, offset in batch.positions.items()],
@@ -354,58 +369,3 @@ def _is_repair_owed(record: TaskSeen, stored: Task | None, now: Task, *, owed: b
     if stored is None or record.task.order >= now.order:
         return False
     return now.status in _ON_COMPACTED and is_lower(record.task, now)
-
-
-def _write_dead_letters(db: sqlite3.Connection, seen: Sequence[DeadLetterSeen]) -> None:
-    db.executemany(
-        "INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                item.partition.number,
-                item.offset,
-                item.key,
-                _cabinet_of(item.key),
-                item.letter.task_id,
-                item.letter.reason,
-                item.letter.message,
-                item.letter.stage,
-                item.letter.attempts,
-                item.letter.first_failed_at_ms,
-                item.letter.origin_topic,
-                item.letter.origin_partition,
-                item.letter.origin_offset,
-                microseconds(item.logged_at),
-            )
-            for item in seen
-        ],
-    )
-
-
-def _cabinet_of(key: str) -> int | None:
-    head = key.partition("/")[0]
-    return int(head) if head.isascii() and head.isdigit() and len(head) < len(str(2**63)) else None
-
-
-def _write_cabinets(db: sqlite3.Connection, seen: Sequence[CabinetSighting]) -> None:
-    for sighting in seen:
-        if sighting.seen_at is None:
-            db.execute("DELETE FROM cabinets WHERE cabinet_id = ?", (sighting.cabinet_id,))
-        else:
-            db.execute(
-                "INSERT OR IGNORE INTO cabinets VALUES (?, ?)",
-                (sighting.cabinet_id, microseconds(sighting.seen_at)),
-            )
-
-
-def _conditions(query: TaskQuery) -> tuple[str, list[Any]]:
-    conditions, values = ["accepted_us IS NOT NULL", "kind IS NOT NULL"], list[Any]()
-    if query.cabinets is not None:
-        conditions.append(f"cabinet_id IN ({', '.join('?' * len(query.cabinets))})")
-        values.extend(query.cabinets)
-    if query.status is not None:
-        conditions.append("status = ?")
-        values.append(query.status)
-    if (place := query.after) is not None:
-        conditions.append("(accepted_us, task_id) < (?, ?)")
-        values.extend((microseconds(place.accepted_at), place.task_id))
-    return " AND ".join(conditions), values

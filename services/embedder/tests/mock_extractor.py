@@ -1,5 +1,6 @@
 """A parser that does what its body says, one directive a line: the worst that a file could do."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -37,10 +38,8 @@ def _hang_politely(_argument: str) -> None:
 
 def _swallow(_argument: str) -> None:
     while True:
-        try:
+        with contextlib.suppress(Exception):  # as careless parsers do
             time.sleep(0.01)
-        except Exception:  # noqa: BLE001, S110 - as careless parsers do
-            pass
 
 
 def _oom(_argument: str) -> None:
@@ -69,11 +68,8 @@ def _segv(_argument: str) -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def _fork_and_hang(argument: str) -> None:
-    child = os.fork()
-    if child == 0:
-        time.sleep(300)
-    Path(argument)
+def _fork_and_hang(_argument: str) -> None:
+    os.fork()
     time.sleep(300)
 
 
@@ -99,7 +95,7 @@ _DIRECTIVES: dict[str, Callable[[str], str | None]] = {
     "native-oom": _native_oom,
     "segv": _segv,
     "exit": lambda _: os._exit(0),
-    "raise": lambda argument: {}[argument],
+    "raise": lambda argument: str(int(argument)),
     "flood-stdout": _flood,
     "fork-and-hang": _fork_and_hang,
     "sleep": lambda seconds: time.sleep(float(seconds)),

@@ -117,10 +117,10 @@ async def test_a_crash_is_retriable_and_the_next_document_is_read(
 async def test_a_document_without_end_times_out_and_the_next_one_is_read(
     directives: Opened, directive: str
 ) -> None:
-    async with _pool(soft_limit_seconds=0.4, hard_limit_seconds=0.8) as pool:
+    async with _pool(soft_limit_seconds=1, hard_limit_seconds=1.5) as pool:
         began = time.monotonic()
         assert await _code(pool, directives(directive)) == "timeout"
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
         assert await _text(pool, directives("text fine")) == "fine"
 
 

@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from embedder.adapters.child_protocol import Request, Setup
-from embedder.adapters.extractor_process import Answer, ExtractorProcess, ProcessDiedError
+from embedder.adapters.extractor_process import (
+    Answer,
+    ExtractorProcess,
+    ProcessDiedError,
+    SoftLimitReached,
+)
 from embedder.adapters.extractors.registry import ENGINES, parser_versions
 from embedder.adapters.parser_settings import ParserSettings
 from embedder.adapters.tokenizer import HashTokenizer, TokenizerSource
@@ -29,6 +34,10 @@ _log = get_logger(__name__)
 
 MOCK_MEDIA_TYPE: Final = "application/x-kartoteka-mock"
 """Read by the extra extractor, where a pool is given one."""
+
+_NO_TEXT: Final = Rejected(
+    code="malformed", message="No parser finds text in the damaged document."
+)
 
 
 class ExtractorPool:
@@ -128,7 +137,7 @@ class ExtractorPool:
     ) -> Extraction:
         report(Stage.PARSING, 0.0)
         deadline = _Deadline(self._settings)
-        failure: ProcessDiedError | None = None
+        failure: ProcessDiedError | Unreadable | None = None
         for engine in engines:
             try:
                 answer = await slot.ask(Request(body=body, engine=engine), deadline, report)
@@ -138,36 +147,47 @@ class ExtractorPool:
                 _log.warning("parser_died", engine=engine, reason=str(error))
                 failure = error
                 continue
-            if isinstance(answer, Parsed | Rejected):
-                return answer
-            if not isinstance(answer, Unreadable):
+            if isinstance(answer, SoftLimitReached):
                 raise DocumentError("timeout", deadline.message)
+            if isinstance(answer, Parsed | Rejected):
+                return answer if failure is None else _second_opinion(answer)
             _log.info("parser_gave_up", engine=engine, reason=answer.message)
-        if failure is not None:
+            failure = answer
+        if isinstance(failure, ProcessDiedError):
             raise DocumentError("parser_crashed", f"The parser ended: {failure}.") from failure
-        return Rejected(code="malformed", message="No parser can read the document.")
+        return _NO_TEXT
+
+
+def _second_opinion(answer: Extraction) -> Extraction:
+    # "Empty" would take the older version out of the index; a document that one engine could not
+    # even open is more likely damaged than without text.
+    return _NO_TEXT if isinstance(answer, Parsed) and not answer.chunks else answer
 
 
 class _Deadline:
     """The time that one document has, whichever engines read it."""
 
     def __init__(self, settings: ParserSettings) -> None:
-        now = asyncio.get_running_loop().time()
-        self._soft = now + settings.soft_limit_seconds
-        self._hard = now + settings.hard_limit_seconds
+        self._settings = settings
+        self._began: float | None = None
         self.message = f"Parsing took longer than {settings.soft_limit_seconds:g} s."
 
     @property
     def is_over(self) -> bool:
-        return asyncio.get_running_loop().time() >= self._soft
+        now = asyncio.get_running_loop().time()
+        return self._began is not None and now - self._began >= self._settings.soft_limit_seconds
 
     @contextlib.contextmanager
     def holds(self, process: ExtractorProcess) -> Iterator[None]:
-        """Within, the process is warned and killed when its time is over."""
+        """Within, the process is warned and killed when its time is over.
+
+        The time begins here, so that waiting for the first process costs a document nothing.
+        """
         loop = asyncio.get_running_loop()
+        began = self._began = loop.time() if self._began is None else self._began
         timers = (
-            loop.call_at(self._soft, process.warn),
-            loop.call_at(self._hard, process.kill),
+            loop.call_at(began + self._settings.soft_limit_seconds, process.warn),
+            loop.call_at(began + self._settings.hard_limit_seconds, process.kill),
         )
         try:
             yield

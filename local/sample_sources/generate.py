@@ -23,15 +23,6 @@ _MADE: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """Fixed, so that the same prose makes the same bytes."""
 
 
-class _Page(FPDF):
-    """A5 pages with their number at the foot."""
-
-    def footer(self) -> None:
-        self.set_y(-12)
-        self.set_font("Times", "I", 9)
-        self.cell(0, 6, str(self.page_no()), align="C")
-
-
 def main() -> None:
     """Write all of them."""
     for source, name in _PDFS.items():
@@ -41,7 +32,7 @@ def main() -> None:
 
 
 def _write_pdf(source: Path, target: Path) -> None:
-    pdf = _Page(format=(148, 210))
+    pdf = FPDF(format=(148, 210))
     pdf.set_margins(18, 16)
     pdf.set_auto_page_break(auto=True, margin=18)
     pdf.set_creation_date(_MADE)

@@ -19,7 +19,7 @@ from kartoteka_runtime.clock import Clock
 
 __all__ = ["Child"]
 
-_PROBE_SECONDS: Final = 0.1
+_PROBE_SECONDS: Final = 0.2
 _LIVENESS_TRIES: Final = 3
 
 

@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
-
-import httpx
+import json
+from typing import Final
+from urllib.parse import urlsplit
 
 from kartoteka_local.program import Probe
 
 __all__ = ["accepts_connections", "answers_ready"]
 
-_TIMEOUT_SECONDS = 5.0
-_REASON_WIDTH = 120
+_TIMEOUT_SECONDS: Final = 5.0
+_REASON_WIDTH: Final = 120
+_READY: Final = 200
 
 
 def accepts_connections(host: str, port: int) -> Probe:
@@ -22,9 +24,7 @@ def accepts_connections(host: str, port: int) -> Probe:
                 _, writer = await asyncio.open_connection(host, port)
         except (OSError, TimeoutError):
             return f"no connection to {host}:{port} yet"
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+        await _close(writer)
         return None
 
     return probe
@@ -34,23 +34,48 @@ def answers_ready(url: str) -> Probe:
     """Return a probe: ready when the address answers 200; else its own words are the reason."""
 
     async def probe() -> str | None:
-        # A proxy of the environment is for the outside, not for loopback.
-        async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
-            try:
-                answer = await client.get(url)
-            except httpx.HTTPError:
-                return f"no answer from {url} yet"
-        if answer.status_code == httpx.codes.OK:
+        try:
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                status, body = await _get(url)
+        except (OSError, TimeoutError, ValueError, IndexError):
+            return f"no answer from {url} yet"
+        if status == _READY:
             return None
-        return _reasons(answer) or f"{url} answers {answer.status_code}"
+        return _reasons(body) or f"{url} answers {status}"
 
     return probe
 
 
-def _reasons(answer: httpx.Response) -> str:
+async def _get(url: str) -> tuple[int, bytes]:
+    """GET over a fresh connection.
+
+    Asked many times a second while a stack starts on busy cores, so it is no full client: to make
+    one costs more than the answer itself.
+
+    Raises:
+        OSError: nobody is there.
+        ValueError, IndexError: the answer is no HTTP.
+    """
+    where = urlsplit(url)
+    reader, writer = await asyncio.open_connection(where.hostname, where.port)
+    try:
+        writer.write(f"GET {where.path} HTTP/1.0\r\nHost: {where.netloc}\r\n\r\n".encode())
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    finally:
+        await _close(writer)
+    return int(head.split(b" ", 2)[1]), body
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+
+
+def _reasons(body: bytes) -> str:
     """Return what a service of ours says of itself; nothing where it is put another way."""
     try:
-        reasons = answer.json()["reasons"]
+        reasons = json.loads(body)["reasons"]
         said = [f"{name}: {str(reason)[:_REASON_WIDTH]}" for name, reason in reasons.items()]
     except (ValueError, KeyError, TypeError, AttributeError):
         return ""

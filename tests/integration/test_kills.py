@@ -24,25 +24,15 @@ class Held:
 
 @pytest.fixture
 async def held(tmp_path: Path) -> AsyncIterator[Held]:
-    stack = Stack(tmp_path, embedders=2)
+    stack = Stack(tmp_path, embedders=2, waiting=1)
     async with FaultProxy(stack.qdrant_url) as proxy:
         stack.embedders[0].env["QDRANT_URL"] = proxy.url
-        second = stack.embedders.pop()
-        try:
-            async with stack:
-                stack.embedders.append(second)
-                yield Held(stack=stack, proxy=proxy)
-        finally:
-            second.stop()
+        async with stack:
+            yield Held(stack=stack, proxy=proxy)
 
 
 def _text(word: str) -> bytes:
     return f"This is about {word} and about nothing else.\n".encode()
-
-
-async def _restart(stack: Stack, n: int = 0) -> None:
-    stack.embedders[n].start()
-    await stack.ready(stack.embedders[n], stack.embedder_port(n))
 
 
 async def _published_once(stack: Stack, word: str) -> None:
@@ -60,7 +50,7 @@ async def test_out_of_order_completion_then_kill_loses_nothing(held: Held) -> No
         assert (await client.ended(task["task_id"]))["status"] == "succeeded"
     held.stack.embedders[0].process.kill()
     gate.opened.set()
-    await _restart(held.stack)
+    await held.stack.start_embedder(0)
     assert (await client.ended(head["task_id"]))["status"] == "succeeded"
     await _published_once(held.stack, "ammonite")
 
@@ -87,7 +77,7 @@ async def test_a_second_worker_joins_while_a_long_document_runs(held: Held) -> N
     client = held.stack.client
     long = await client.accepted("long.txt", _text("cinnabar"))
     await asyncio.wait_for(gate.reached.wait(), 30)
-    await _restart(held.stack, 1)
+    await held.stack.start_embedder(1)
     others = [await client.accepted(f"other-{n}.txt", _text(f"other{n}")) for n in range(24)]
     async with asyncio.timeout(10):
         for task in others:
@@ -105,7 +95,7 @@ async def test_kill_between_points_and_manifest_is_repaired(held: Held) -> None:
     await asyncio.wait_for(gate.reached.wait(), 30)
     held.stack.embedders[0].process.kill()
     gate.opened.set()
-    await _restart(held.stack)
+    await held.stack.start_embedder(0)
     assert (await client.ended(task["task_id"]))["status"] == "succeeded"
     await _published_once(held.stack, "dolomite")
 
@@ -118,7 +108,7 @@ async def test_kill_between_manifest_and_status_is_repaired(held: Held) -> None:
     held.stack.embedders[0].process.kill()
     gate.opened.set()
     assert (await client.task(task["task_id"]))["status"] in {"queued", "running"}
-    await _restart(held.stack)
+    await held.stack.start_embedder(0)
     ended = await client.ended(task["task_id"])
     assert ended["status"] == "succeeded"
     assert ended["result"]["chunks"] == 1
@@ -133,7 +123,7 @@ async def test_a_worker_that_wakes_after_a_newer_version_changes_nothing(held: H
     stale = await client.accepted("a.txt", _text("garnet"))
     await asyncio.wait_for(gate.reached.wait(), 30)
     held.stack.embedders[0].process.suspend()
-    await _restart(held.stack, 1)
+    await held.stack.start_embedder(1)
     # The second worker takes over after the session timeout, and publishes the stale version
     # first; only then does a newer one come.
     newest = await client.accepted("a.txt", _text("halite"))

@@ -69,7 +69,7 @@ def kafka_jars() -> Path:
     folder = Path(named) if named else repository / ".kartoteka" / "kafka" / "lib"
     if not any(folder.glob("kafka_2.13-*.jar")):
         raise RuntimeError(
-            f"no Kafka jars in {folder}: run `make kafka`, or set KARTOTEKA_KAFKA_LIB to a folder "
+            f"no Kafka jars in {folder}: run `make test`, which brings them, or set KARTOTEKA_KAFKA_LIB to a folder "
             "that holds org.apache.kafka:kafka_2.13 and its dependencies"
         )
     return folder

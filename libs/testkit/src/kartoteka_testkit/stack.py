@@ -114,6 +114,7 @@ class Stack:
     Args:
         folder: data and logs.
         embedders: how many workers; change ``embedders[n].env`` before the start for one of them.
+        waiting: how many of the last workers :meth:`start` leaves for the test to start.
         apis: how many API replicas.
         env: settings for all services, over the short ones that tests want.
     """
@@ -123,12 +124,14 @@ class Stack:
         folder: Path,
         *,
         embedders: int = 1,
+        waiting: int = 0,
         apis: int = 1,
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.broker = KafkaBroker(folder / "kafka")
+        self._at_once = embedders - waiting
         ports = free_ports(1 + apis + embedders)
         qdrant, self._api_ports = ports[0], ports[1 : 1 + apis]
         self._embedder_ports = ports[1 + apis :]
@@ -200,22 +203,23 @@ class Stack:
             ]
         )
         key = next(word for word in created.split() if word.startswith("ktk_"))
-        for service in (*self.apis, *self.embedders):
+        for service in (*self.apis, *self.embedders[: self._at_once]):
             service.start()
         self.clients = [StackClient(f"http://127.0.0.1:{port}", key) for port in self._api_ports]
         for api, port in zip(self.apis, self._api_ports, strict=True):
             await self.ready(api, port)
-        for embedder, port in zip(self.embedders, self._embedder_ports, strict=True):
-            await self.ready(embedder, port)
+        for n in range(self._at_once):
+            await self.ready(self.embedders[n], self._embedder_ports[n])
 
     @property
     def client(self) -> StackClient:
         """The first replica's client."""
         return self.clients[0]
 
-    def embedder_port(self, n: int) -> int:
-        """Return the HTTP port of a worker."""
-        return self._embedder_ports[n]
+    async def start_embedder(self, n: int) -> None:
+        """Start a worker, again or for the first time, and wait until it is ready."""
+        self.embedders[n].start()
+        await self.ready(self.embedders[n], self._embedder_ports[n])
 
     async def ready(self, service: Service, port: int, *, within: float = 60.0) -> None:
         """Wait until a service says that it is ready.

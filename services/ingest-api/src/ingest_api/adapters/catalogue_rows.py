@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from ingest_api.adapters.task_row import microseconds
+from ingest_api.domain.instant import microseconds
 from ingest_api.domain.log_batch import CabinetSighting, DeadLetterSeen
 from ingest_api.read_ports import TaskQuery
 

@@ -17,7 +17,8 @@ from typing import Any, Final, TypeVar
 
 from ingest_api.adapters import catalogue_schema
 from ingest_api.adapters.catalogue_rows import conditions, write_cabinets, write_dead_letters
-from ingest_api.adapters.task_row import COLUMNS, from_row, microseconds, to_row
+from ingest_api.adapters.task_row import COLUMNS, from_row, to_row
+from ingest_api.domain.instant import microseconds
 from ingest_api.domain.log_batch import (
     Applied,
     LogBatch,

@@ -1,13 +1,13 @@
 """A task as a row of the view's table, and back."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from ingest_api.domain.instant import microseconds, moment
 from ingest_api.domain.task import Task
 from kartoteka_contracts.events import IndexResult, TaskError
 from kartoteka_contracts.tasks import Stage, TaskKind, TaskStatus
 
-__all__ = ["COLUMNS", "from_row", "microseconds", "moment", "to_row"]
+__all__ = ["COLUMNS", "from_row", "to_row"]
 
 COLUMNS: Final = (
     "task_id",
@@ -30,18 +30,6 @@ COLUMNS: Final = (
     "ended",
 )
 """The columns of a task, in the order of both functions below."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def microseconds(at: datetime) -> int:
-    """Return a time as microseconds since 1970, exactly."""
-    return (at - _EPOCH) // timedelta(microseconds=1)
-
-
-def moment(us: int) -> datetime:
-    """Return the time that :func:`microseconds` was given, in UTC."""
-    return _EPOCH + timedelta(microseconds=us)
 
 
 def to_row(task: Task) -> tuple[Any, ...]:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest_api.domain.access import Principal, Scope, authorise
-from ingest_api.domain.document import Document, document_of
 from ingest_api.domain.task import Task
 from ingest_api.read_ports import DocumentIndex, Freshness, TaskCatalogue
+from ingest_api.usecases.document import Document, document_of
 from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.errors import RequestError
 from kartoteka_contracts.ids import CabinetId, DocumentId

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from ingest_api.domain.access import Principal, Scope, authorise
-from ingest_api.domain.document import Document
 from ingest_api.entrypoints.http.path_ids import (
     cabinet_in_path,
     document_cursor,
@@ -15,6 +14,7 @@ from ingest_api.entrypoints.http.path_ids import (
 )
 from ingest_api.entrypoints.http.problems import responses
 from ingest_api.entrypoints.http.security import AUTH_CODES, require
+from ingest_api.usecases.document import Document
 from ingest_api.usecases.read_documents import ReadDocuments
 from kartoteka_contracts.tasks import DocumentState, TaskStatus
 from kartoteka_index import Published

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from ingest_api.adapters.task_row import microseconds, moment
+from ingest_api.domain.instant import microseconds, moment
 from ingest_api.read_ports import TaskPlace
 from kartoteka_contracts.errors import RequestError
 from kartoteka_contracts.ids import MAX_EXACT_INTEGER, CabinetId, DocumentId, TaskId

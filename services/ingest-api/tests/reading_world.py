@@ -1,0 +1,180 @@
+"""The routes that read, over a real catalogue and an index in memory."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+from qdrant_client import AsyncQdrantClient
+
+from ingest_api.adapters.log_records import BatchBuilder
+from ingest_api.adapters.sqlite_catalogue import SqliteCatalogue
+from ingest_api.adapters.task_changes import TaskChanges
+from ingest_api.domain.access import Principal, Scope
+from ingest_api.domain.log_batch import Partition
+from ingest_api.entrypoints.http import document_routes, search_routes, task_routes
+from ingest_api.entrypoints.http.app import Edge, create_app
+from ingest_api.entrypoints.http.receive_deadline import ReceivePolicy
+from ingest_api.telemetry import Telemetry
+from ingest_api.usecases.read_documents import ReadDocuments
+from ingest_api.usecases.read_tasks import Miss, ReadTasks
+from ingest_api.usecases.search import Search
+from kartoteka_contracts.codec import encode
+from kartoteka_contracts.errors import UnavailableError
+from kartoteka_contracts.events import Event
+from kartoteka_contracts.ids import CabinetId
+from kartoteka_index import Index, QdrantSettings
+from kartoteka_runtime.clock import SystemClock
+from kartoteka_runtime.metrics import Metrics
+from kartoteka_testkit.builders import EPOCH
+from kartoteka_testkit.frozen_clock import FrozenClock
+from kartoteka_testkit.index_cases import MODEL, direction
+
+UNKNOWN = "0198f2c4-b7a9-7d0e-8f5c-2a1b3d4e5f60"
+"""An id that nothing has."""
+
+
+@dataclass
+class Record:
+    """A consumed record."""
+
+    topic: str
+    value: bytes | None
+    partition: int = 0
+    offset: int = 0
+    timestamp: int = int(EPOCH.timestamp() * 1000)
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Keys:
+    """Keys that are their own tokens."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Principal] = {}
+
+    def add(
+        self, token: str, *cabinets: int, scopes: Sequence[Scope] = tuple(Scope)
+    ) -> dict[str, str]:
+        self.known[token] = Principal(
+            key_id=token,
+            name=token,
+            scopes=frozenset(scopes),
+            cabinets=frozenset(map(CabinetId, cabinets)) or None,
+        )
+        return {"X-API-Key": token}
+
+    def find(self, token: str) -> Principal | None:
+        return self.known.get(token)
+
+
+class Log:
+    """What was acknowledged but is not in the view yet, until somebody asks to catch up."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self.pending: list[tuple[str, Event]] = []
+        self.is_behind = False
+        self.asked = 0
+
+    async def catch_up(self) -> None:
+        self.asked += 1
+        if self.is_behind:
+            raise UnavailableError("view_behind")
+        while self.pending:
+            topic, event = self.pending.pop(0)
+            await self._world.apply(topic, event)
+
+
+class Embedder:
+    """Every query is nearest to chunk 0."""
+
+    is_away = False
+
+    async def embed_query(self, text: str) -> NDArray[np.float32]:
+        if self.is_away:
+            raise UnavailableError("embeddings_unavailable")
+        assert text
+        return direction(0)
+
+
+@dataclass(kw_only=True)
+class World:
+    catalogue: SqliteCatalogue
+    changes: TaskChanges
+    index: Index
+    keys: Keys = field(default_factory=Keys)
+    embedder: Embedder = field(default_factory=Embedder)
+    misses: list[Miss] = field(default_factory=list)
+    log: Log = field(init=False)
+    client: httpx.AsyncClient = field(init=False)
+    offset: int = 0
+
+    async def apply(self, topic: str, *events: Event) -> None:
+        builder = BatchBuilder()
+        for event in events:
+            builder.add(Record(topic, encode(event)))
+        assert not builder.unreadable
+        self.offset += len(events)
+        applied = await self.catalogue.apply(builder.batch({Partition(topic, 0): self.offset}))
+        self.changes.tell(applied.changed)
+
+    async def get(self, path: str, key: str = "all", **query: Any) -> httpx.Response:
+        return await self.client.get(path, params=query, headers={"X-API-Key": key})
+
+    async def search(self, body: dict[str, Any], key: str = "all") -> httpx.Response:
+        return await self.client.post("/rag/search", json=body, headers={"X-API-Key": key})
+
+
+@asynccontextmanager
+async def _served(world: World) -> AsyncIterator[World]:
+    world.log = Log(world)
+    tasks = ReadTasks(
+        catalogue=world.catalogue,
+        freshness=world.log,
+        changes=world.changes,
+        clock=SystemClock(),
+        on_miss=world.misses.append,
+        heartbeat=0.05,
+        longest=2.0,
+    )
+    documents = ReadDocuments(catalogue=world.catalogue, freshness=world.log, index=world.index)
+    edge = Edge(
+        keys=world.keys,
+        telemetry=Telemetry(Metrics()),
+        clock=SystemClock(),
+        receive=ReceivePolicy(timeout=5, min_rate=1000, slack=1, max_bytes=64 * 1024, larger={}),
+    )
+    app = create_app(
+        edge,
+        task_routes.router(tasks),
+        document_routes.router(documents),
+        search_routes.router(Search(embedder=world.embedder, index=world.index)),
+    )
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        world.client = client
+        yield world
+
+
+@asynccontextmanager
+async def reading_world(folder: Path) -> AsyncIterator[World]:
+    """Serve the routes; keys: all, seven, eight (cabinets), ingest (no scope to read)."""
+    catalogue = SqliteCatalogue(folder, FrozenClock(EPOCH))
+    await catalogue.open()
+    await catalogue.wipe("log-1")
+    index = Index(AsyncQdrantClient(":memory:"), QdrantSettings(url="memory"), MODEL)
+    await index.ensure()
+    new = World(catalogue=catalogue, changes=TaskChanges(limit=3), index=index)
+    new.keys.add("all")
+    new.keys.add("seven", 7)
+    new.keys.add("eight", 8)
+    new.keys.add("ingest", 7, scopes=[Scope.INGEST])
+    async with _served(new):
+        yield new
+    await index.close()
+    await catalogue.close()

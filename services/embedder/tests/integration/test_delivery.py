@@ -1,13 +1,14 @@
 """What may go wrong between Kafka and the handler, on a real broker, with processes that die."""
 
 import asyncio
+import json
 import signal
 import time
 
 import pytest
 
 from kartoteka_contracts.envelope import Envelope
-from kartoteka_testkit.job_stage import SESSION_SECONDS, JobStage, until
+from kartoteka_testkit.job_stage import SESSION_SECONDS, JobStage, WorkerProcess, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -58,6 +59,9 @@ async def test_sigterm_finishes_what_runs_and_nothing_is_done_again(stage: JobSt
     await until(lambda: {"long", "short"} <= set(stage.names("began")))
     worker.signal(signal.SIGTERM)
     await until(lambda: _is_draining(worker.log.read_text()))
+    status, body = await worker.probe("ready")
+    assert status == 503
+    assert "draining" in body["reasons"]
     assert await worker.exit_code() == 0
     assert sorted(stage.names("ended")) == ["long", "short"]
     assert await stage.is_committed()
@@ -155,11 +159,12 @@ async def test_a_worker_that_slept_past_its_session_spoils_nothing(stage: JobSta
     await until(lambda: len(stage.names("ended")) == 6)
     pid = _python_pid(stage, 0)
     sleeper.signal(signal.SIGSTOP)
-    await stage.worker()
+    other = await stage.worker()
     await asyncio.sleep(SESSION_SECONDS + 3)  # past the session, and past the end of "head"
     sleeper.signal(signal.SIGCONT)
     await until(lambda: any(x["pid"] != pid for x in _of(stage, "head", "ended")), seconds=30)
     await until(stage.is_committed, seconds=30)
+    await until(lambda: _share_a_generation(sleeper, other), seconds=30)
     await stage.send(*[stage.event(f"e{n}") for n in range(12)], partition=0)
     await stage.send(*[stage.event(f"f{n}") for n in range(12)], partition=2)
     late = {f"{x}{n}" for x in "ef" for n in range(12)}
@@ -183,6 +188,16 @@ async def test_a_broker_that_is_away_at_start_is_waited_for(stage: JobStage) -> 
 
 def _of(stage: JobStage, name: str, what: str) -> list[dict[str, object]]:
     return [line for line in stage.lines(what) if line["name"] == name]
+
+
+def _share_a_generation(*workers: WorkerProcess) -> bool:
+    """Return whether all have been given partitions by the same, last rebalance."""
+    last = []
+    for worker in workers:
+        lines = [json.loads(line) for line in worker.log.read_text().splitlines() if "{" in line]
+        shares = [line for line in lines if line["event"] == "partitions_assigned"]
+        last.append((shares[-1]["generation"], shares[-1]["partitions"] > 0))
+    return len(set(last)) == 1 and last[0][1]
 
 
 def _python_pid(stage: JobStage, worker: int) -> int:

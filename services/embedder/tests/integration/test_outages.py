@@ -1,6 +1,7 @@
 """A broker that is not there, goes away, or insists on TLS and a password."""
 
 import asyncio
+import signal
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -59,6 +60,18 @@ async def test_work_goes_on_while_the_broker_is_away_and_is_committed_after(
     await until(lonely.is_committed, seconds=60)
     worker.process.must_run()
     assert sorted(lonely.names("began")) == ["d", "head", "late"]
+
+
+async def test_a_worker_stops_in_bounded_time_while_the_broker_is_away(lonely: JobStage) -> None:
+    await lonely.broker.start()
+    await create_job_topics(lonely.broker)
+    worker = await lonely.worker(WORKER_DRAIN_SECONDS="5")
+    await lonely.send(lonely.event("d", seconds=3))
+    await until(lambda: lonely.names("began") == ["d"])
+    lonely.broker.kill()
+    worker.signal(signal.SIGTERM)
+    assert await worker.exit_code(seconds=45) in {0, 75}
+    assert lonely.names("ended") == ["d"]
 
 
 async def test_a_worker_joins_over_tls_with_a_password(tmp_path: Path) -> None:

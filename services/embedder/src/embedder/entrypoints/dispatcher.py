@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection, Coroutine
 from functools import partial
 from typing import Any, Final
 
+from structlog.contextvars import bound_contextvars
+
 from embedder.domain.admission import Admission, Limits, Turns, Work, work_of
 from embedder.domain.delivery import Delivery
 from embedder.domain.due import Due
@@ -266,7 +268,8 @@ class Dispatcher:
 
     def _launch(self, ticket: Ticket, work: Coroutine[Any, Any, None], *, has_slot: bool) -> None:
         ticket.began = ticket.began or self._clock.monotonic()
-        ticket.task = asyncio.create_task(work)
+        with bound_contextvars(**ticket.context):  # the task takes a copy with it
+            ticket.task = asyncio.create_task(work)
         self._busy.add(ticket)
         self._pulse.beat()
         ticket.task.add_done_callback(partial(self._ended, ticket, has_slot=has_slot))
@@ -321,14 +324,7 @@ class Dispatcher:
                 self._make_ready(ready)
 
     def _break(self, ticket: Ticket, error: BaseException) -> None:
-        origin = ticket.delivery.record.origin
-        _log.error(
-            "handler_broke_its_contract",
-            topic=origin.topic,
-            partition=origin.partition,
-            offset=origin.offset,
-            exc_info=error,
-        )
+        _log.error("handler_broke_its_contract", exc_info=error, **ticket.context)
         self._error = self._error or error
         self._broken.set()
 

@@ -1,6 +1,7 @@
 """The end of a worker: what runs is finished and committed, so that nothing is done twice."""
 
-from typing import Protocol
+import asyncio
+from typing import Final, Protocol
 
 from kartoteka_runtime.health import Health
 from kartoteka_runtime.logs import get_logger
@@ -8,6 +9,8 @@ from kartoteka_runtime.logs import get_logger
 __all__ = ["Drainable", "JobLog", "drain"]
 
 _log = get_logger(__name__)
+
+_COMMIT_SECONDS: Final = 10.0
 
 
 class Drainable(Protocol):
@@ -45,6 +48,9 @@ async def drain(work: Drainable, log: JobLog, health: Health, *, seconds: float)
     _log.info("draining", running=work.running, seconds=seconds)
     log.pause()
     killed = await work.drain(seconds)
-    await log.commit()
+    try:
+        await asyncio.wait_for(log.commit(), _COMMIT_SECONDS)
+    except TimeoutError:  # the broker is away: what ended is delivered again, and found done
+        _log.warning("drain_commit_late", seconds=_COMMIT_SECONDS)
     _log.info("drained", cancelled=killed)
     await log.stop()

@@ -49,6 +49,26 @@ class Ticket:
         return self.read
 
     @property
+    def context(self) -> dict[str, str | int]:
+        """What every log line about it names."""
+        origin = self.delivery.record.origin
+        where: dict[str, str | int] = {
+            "topic": origin.topic,
+            "partition": origin.partition,
+            "offset": origin.offset,
+        }
+        if isinstance(self.read, EventError):
+            return where
+        event = self.read.event
+        return where | {
+            "task_id": event.task_id,
+            "cabinet_id": event.cabinet_id,
+            "document_id": event.document_id,
+            "version": event.version,
+            "attempt": self.read.envelope.attempt,
+        }
+
+    @property
     def not_before_ms(self) -> int:
         """Milliseconds since the epoch before which it must not start; 0 for at once."""
         return 0 if isinstance(self.read, EventError) else self.read.envelope.not_before_ms or 0

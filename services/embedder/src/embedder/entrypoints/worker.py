@@ -68,12 +68,9 @@ class Worker:
         beat = LoopBeat()
         watchdog = Watchdog(beat, seconds=self._limits.watchdog_seconds)
         self._health.hold("group", "no partitions were shared out yet")
-        watchdog.start()
-        try:
-            async with self._serving(), _background(beat.run()):
-                await self._live(stop, beat, watchdog)
-        finally:
-            watchdog.stop()
+        watchdog.start()  # and never stopped: it also ends a process that hangs after this
+        async with self._serving(), _background(beat.run()):
+            await self._live(stop, beat, watchdog)
 
     async def _live(self, stop: asyncio.Event, beat: LoopBeat, watchdog: Watchdog) -> None:
         seconds = self._limits.drain_seconds

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from qdrant_client import AsyncQdrantClient, models
 
-from kartoteka_index import Index, Outcome, QdrantSettings
+from kartoteka_index import Index, Outcome, QdrantSettings, cabinet_filter
 from kartoteka_testkit.index_cases import MODEL, Case, asking, cabinet
 
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
@@ -71,7 +71,7 @@ async def test_a_decision_is_insert_conditional_set_and_a_majoritys_read() -> No
     await index.decide(case.cabinet, case.decision(5))
     assert qdrant.names() == ["upsert", "set_payload", "retrieve"]
     insert, change, read = (demands for _, _, demands in qdrant.requests)
-    assert insert["update_mode"] is models.UpdateMode.INSERT_ONLY
+    assert insert["update_filter"] == cabinet_filter.NOTHING
     assert isinstance(change["points"], models.Filter)
     assert read["consistency"] is models.ReadConsistencyType.MAJORITY
 

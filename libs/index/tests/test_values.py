@@ -70,13 +70,13 @@ class _OldQdrant:
         return self
 
 
-@pytest.mark.parametrize("version", ["1.16.3", "1.9.0", "0.11.0"])
+@pytest.mark.parametrize("version", ["1.15.5", "1.9.0", "0.11.0"])
 async def test_a_server_that_would_overwrite_manifests_is_refused(version: str) -> None:
     with pytest.raises(KartotekaError) as refused:
         await require_server(_OldQdrant(version))  # type: ignore[arg-type] # a fake of one call
     assert refused.value.code == "index_too_old"
 
 
-@pytest.mark.parametrize("version", ["1.17.0", "1.20.0", "2.0.0", "1.18.0-dev"])
+@pytest.mark.parametrize("version", ["1.16.0", "1.20.0", "2.0.0", "1.18.0-dev"])
 async def test_a_new_enough_server_is_taken(version: str) -> None:
     await require_server(_OldQdrant(version))  # type: ignore[arg-type] # a fake of one call

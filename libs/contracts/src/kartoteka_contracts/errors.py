@@ -160,7 +160,7 @@ _SPECS: Final = (
         "index_too_old",
         500,
         "Qdrant is older than this release needs",
-        "Upgrade Qdrant to 1.17 or later.",
+        "Upgrade Qdrant to 1.16 or later.",
     ),
     _request("internal", 500, "Something is wrong on our side", "Report the request id."),
     # Dependencies that are away: requests answer 503 with Retry-After, tasks are retried.

@@ -14,6 +14,7 @@ from kartoteka_index.search import SearchQuery
 
 __all__ = [
     "CABINET",
+    "NOTHING",
     "belongs",
     "cabinet_value",
     "chunks_below",
@@ -27,6 +28,10 @@ CABINET: Final = "cabinet_id"
 
 Work = tuple[DocumentId, Version, Epoch]
 """A document's version and epoch: what one publication or attempt at it is named by."""
+
+
+NOTHING: Final = models.Filter(must=[models.HasIdCondition(has_id=[])])
+"""Matches no point of any cabinet."""
 
 
 def cabinet_value(cabinet_id: CabinetId) -> str:

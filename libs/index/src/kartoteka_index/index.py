@@ -242,7 +242,8 @@ class Index:
             [payloads.nothing_decided(cabinet.cabinet_id, decision)],
             wait=True,
             ordering=models.WriteOrdering.STRONG,
-            update_mode=models.UpdateMode.INSERT_ONLY,
+            # A point that is there is replaced only where it matches, and none does.
+            update_filter=cabinet_filter.NOTHING,
         )
 
     async def _raise_fence(self, cabinet: AuthorisedCabinet, decision: Decision) -> None:

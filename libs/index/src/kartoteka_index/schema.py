@@ -16,8 +16,8 @@ from kartoteka_index.model import IndexMismatchError, ModelIdentity
 
 __all__ = ["CollectionPlan", "ensure", "exist", "plans", "require_server"]
 
-_NEEDED: Final = (1, 17)
-"""The first Qdrant with insert-only upserts; an older one would overwrite manifests instead."""
+_NEEDED: Final = (1, 16)
+"""The first Qdrant with conditional upserts; an older one would overwrite manifests instead."""
 
 _TENANT: Final = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
 _KEYWORD: Final = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD)
@@ -85,7 +85,7 @@ async def require_server(client: AsyncQdrantClient) -> None:
     version = (await attempt("info", client.info)).version
     numbers = tuple(int(part) for part in version.split("-")[0].split(".")[:2] if part.isdecimal())
     if numbers < _NEEDED:
-        raise KartotekaError("index_too_old", f"Qdrant is {version}; 1.17 or later is needed")
+        raise KartotekaError("index_too_old", f"Qdrant is {version}; 1.16 or later is needed")
 
 
 async def ensure(client: AsyncQdrantClient, plan: CollectionPlan, settings: QdrantSettings) -> None:

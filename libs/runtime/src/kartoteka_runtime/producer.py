@@ -39,7 +39,7 @@ class ProducerSettings(Fragment):
 
     prefix: ClassVar[str] = "PRODUCER_"
 
-    ack_timeout: float = Field(default=5.0, gt=0, le=120)
+    ack_timeout: float = Field(default=4.5, gt=0, le=120)
     """Seconds from the call until a record without acknowledgement is given up."""
     request_timeout: float = Field(default=10.0, gt=0, le=120)
     """Seconds until a request without answer makes the client connect anew; not below

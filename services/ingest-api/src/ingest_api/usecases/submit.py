@@ -1,5 +1,6 @@
 """Accept a document: body, record, event; then, and only then, say so."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
@@ -25,6 +26,8 @@ __all__ = ["StoredBody", "Submit"]
 _JOBS: Final = "documents.interactive"
 _CABINETS: Final = "cabinets"
 _MOST_SEEN: Final = 100_000
+_ACK_SECONDS: Final = 4.8
+"""For all that one document sends, so that a caller has an answer within 5 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,14 +115,21 @@ class Submit:
                 still be indexed).
         """
         record = await self._record(body, metadata)
-        await self._announce(body.cabinet.cabinet_id)
+        try:
+            async with asyncio.timeout(_ACK_SECONDS):
+                await self._publish(record, traceparent)
+        except TimeoutError as error:
+            raise UnavailableError("event_log_unavailable") from error
+        return record
+
+    async def _publish(self, record: DocumentRecord, traceparent: str | None) -> None:
+        await self._announce(record.cabinet_id)
         event = DocumentSubmitted.of(record)
         event_id = uuid5(UUID(record.task_id), event.type)
         envelope = Envelope(event_id=str(event_id), traceparent=traceparent)
         await self._log.send(
             _JOBS, key=event.key, value=encode(event), headers=envelope.to_headers()
         )
-        return record
 
     async def _record(self, body: StoredBody, metadata: dict[str, Any]) -> DocumentRecord:
         cabinet = body.cabinet.cabinet_id

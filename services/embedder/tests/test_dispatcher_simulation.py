@@ -1,0 +1,153 @@
+"""The dispatcher in a simulated group, through whatever order of events chance finds."""
+
+import asyncio
+import random
+from collections import defaultdict, deque
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embedder.domain.admission import Limits
+from embedder.domain.delivery import Delivery
+from embedder.domain.job import Job, Lease, Origin, RawRecord
+from embedder.domain.window import Place
+from embedder.entrypoints.dispatcher import Dispatcher
+from kartoteka_contracts.errors import EventError
+from kartoteka_contracts.topics import JOB_TOPICS
+from kartoteka_testkit.builders import submitted
+
+PLACES = [Place(topic, partition) for topic in JOB_TOPICS for partition in range(2)]
+LIMITS = Limits(interactive=3, bulk=2, retry=2, running=3, reserved=1, unacknowledged=6)
+
+Key = tuple[Place, int]
+
+
+class Group:
+    """A handler and a log in one, which know what may never happen."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.dispatcher = Dispatcher(self, LIMITS)
+        self.records: dict[Place, list[RawRecord]] = defaultdict(list)
+        self.committed: dict[Place, int] = defaultdict(int)
+        self.durable: set[Key] = set()
+        self.running: dict[asyncio.Future[None], str] = {}
+        self.queues: dict[str, deque[Delivery]] = {topic: deque() for topic in JOB_TOPICS}
+        self.owned: set[Place] = set()
+        self.generation = 0
+
+    async def handle(self, job: Job, lease: Lease) -> None:
+        assert lease.ended is None
+        document = job.event.document_id
+        assert document not in self.running.values(), "two tasks of one document at once"
+        gate = asyncio.get_running_loop().create_future()
+        self.running[gate] = document
+        try:
+            await gate
+        finally:
+            del self.running[gate]
+        self._end(job.record)
+
+    async def supersede(self, job: Job) -> None:
+        await asyncio.sleep(0)
+        self._end(job.record)
+
+    async def reject(self, record: RawRecord, error: EventError) -> None:
+        assert error.code
+        self._end(record)
+
+    def _end(self, record: RawRecord) -> None:
+        origin = record.origin
+        self.durable.add((Place(origin.topic, origin.partition), origin.offset))
+
+    def produce(self) -> None:
+        place = self.random.choice(PLACES)
+        event = submitted(external_id=self.random.choice("abc"), version=self.random.randint(1, 4))
+        is_readable = self.random.random() > 0.1
+        offset = len(self.records[place])
+        record = RawRecord(
+            origin=Origin(topic=place.topic, partition=place.partition, offset=offset),
+            key=event.key.encode(),
+            value=event.model_dump_json().encode() if is_readable else b"?",
+        )
+        self.records[place].append(record)
+        if place in self.owned:
+            self.queues[place.topic].append(self._delivery(place, offset))
+
+    def rebalance(self, owned: set[Place]) -> None:
+        self.dispatcher.suspend()
+        self.generation += 1
+        self.owned = owned
+        self.dispatcher.turn(self.generation, owned)
+        for topic, queue in self.queues.items():
+            queue.clear()
+            for place in owned:
+                if place.topic == topic:
+                    offsets = range(self.committed[place], len(self.records[place]))
+                    queue.extend(self._delivery(place, offset) for offset in offsets)
+
+    def _delivery(self, place: Place, offset: int) -> Delivery:
+        generation = self.generation
+
+        async def acknowledge() -> None:
+            assert generation == self.generation, "a stale acknowledgement"
+            assert offset == self.committed[place], "an acknowledgement over a gap"
+            assert (place, offset) in self.durable, "an acknowledgement before the end"
+            self.committed[place] += 1
+
+        return Delivery(
+            record=self.records[place][offset], generation=generation, acknowledge=acknowledge
+        )
+
+    async def actor(self, topic: str) -> None:
+        while True:
+            if self.queues[topic]:
+                await self.dispatcher.submit(self.queues[topic].popleft())
+            await asyncio.sleep(0)
+
+    async def step(self) -> None:
+        match self.random.choice("pppeeeert"):
+            case "p":
+                self.produce()
+            case "e" if open_gates := [gate for gate in self.running if not gate.done()]:
+                self.random.choice(open_gates).set_result(None)
+            case "r" if self.random.random() < 0.3:
+                for _ in range(self.random.randint(1, 2)):  # lost and got back at once, too
+                    self.rebalance({place for place in PLACES if self.random.random() < 0.7})
+            case _:
+                pass
+        for _ in range(self.random.randint(1, 6)):
+            await asyncio.sleep(0)
+
+    async def finish(self) -> None:
+        self.rebalance(set(PLACES))
+        for _ in range(5000):
+            for gate in list(self.running):
+                if not gate.done():
+                    gate.set_result(None)
+            await asyncio.sleep(0)
+            if all(self.committed[place] == len(self.records[place]) for place in PLACES):
+                return
+        raise AssertionError(f"not all is committed: {self.committed}")
+
+    async def run(self, steps: int) -> None:
+        background = [
+            asyncio.create_task(self.dispatcher.run()),
+            *(asyncio.create_task(self.actor(topic)) for topic in JOB_TOPICS),
+        ]
+        self.rebalance(set(PLACES))
+        for _ in range(steps):
+            await self.step()
+            assert not any(task.done() for task in background)
+        await self.finish()
+        assert self.dispatcher.running == 0
+        assert self.dispatcher.dead_heads() == frozenset()
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32))
+def test_everything_ends_and_nothing_is_acknowledged_early_or_out_of_order(seed: int) -> None:
+    asyncio.run(Group(seed).run(120))

@@ -1,8 +1,9 @@
 """What a stack consists of: every program with its command, settings and port."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from kartoteka_local.broker import Broker
@@ -50,14 +51,23 @@ class _Addresses:
     qdrant: int | None
 
 
-def make_plan(settings: Settings, home: Home) -> Plan:
-    """Choose ports and write every program down. Starts nothing.
+def make_plan(
+    settings: Settings, home: Home, *, java: Callable[[Path | None], str | None] = find_java
+) -> Plan:
+    """Choose ports and write every program down. Starts nothing but ``java -version``.
+
+    Args:
+        settings: what the user wants.
+        home: where everything lies.
+        java: finds one that is new enough, given JAVA_HOME.
 
     Raises:
         StackError: a port is taken, or Java is missing.
     """
     ports = Ports.load(home)
-    broker = None if settings.real.kafka_bootstrap_servers else _broker(settings, home, ports)
+    broker = None
+    if not settings.real.kafka_bootstrap_servers:
+        broker = _broker(settings, home, ports, java(settings.real.java_home))
     where = _addresses(settings, ports, broker)
     ports.save(home)
     env = _common(settings, home, where)
@@ -104,8 +114,7 @@ def _addresses(settings: Settings, ports: Ports, broker: Broker | None) -> _Addr
     )
 
 
-def _broker(settings: Settings, home: Home, ports: Ports) -> Broker:
-    java = find_java(settings.real.java_home)
+def _broker(settings: Settings, home: Home, ports: Ports, java: str | None) -> Broker:
     if java is None:
         raise StackError(
             "Java 17 or newer is not found. Run `make run`, which installs it or says how, "

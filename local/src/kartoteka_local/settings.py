@@ -106,4 +106,11 @@ class Settings:
     @property
     def embedders(self) -> int:
         """How many embedders to run."""
-        return self.real.embedders or os.cpu_count() or 1
+        return self.real.embedders or _cores()
+
+
+def _cores() -> int:
+    """Return the cores that this process may use, which in a container are not all there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -114,19 +114,26 @@ class Group:
             case "r" if self.random.random() < 0.3:
                 for _ in range(self.random.randint(1, 2)):  # lost and got back at once, too
                     self.rebalance({place for place in PLACES if self.random.random() < 0.7})
+                if self.random.random() < 0.5:
+                    await self._until_committed(self.owned)
             case _:
                 pass
         for _ in range(self.random.randint(1, 6)):
             await asyncio.sleep(0)
 
     async def finish(self) -> None:
+        """End all work; what is owned must be committed without another rebalance."""
+        await self._until_committed(self.owned)
         self.rebalance(set(PLACES))
+        await self._until_committed(set(PLACES))
+
+    async def _until_committed(self, places: set[Place]) -> None:
         for _ in range(5000):
             for gate in list(self.running):
                 if not gate.done():
                     gate.set_result(None)
             await asyncio.sleep(0)
-            if all(self.committed[place] == len(self.records[place]) for place in PLACES):
+            if all(self.committed[place] == len(self.records[place]) for place in places):
                 return
         raise AssertionError(f"not all is committed: {self.committed}")
 

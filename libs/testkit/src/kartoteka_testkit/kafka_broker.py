@@ -69,8 +69,9 @@ def kafka_jars() -> Path:
     folder = Path(named) if named else repository / ".kartoteka" / "kafka" / "lib"
     if not any(folder.glob("kafka_2.13-*.jar")):
         raise RuntimeError(
-            f"no Kafka jars in {folder}: run `make test`, which brings them, or set KARTOTEKA_KAFKA_LIB to a folder "
-            "that holds org.apache.kafka:kafka_2.13 and its dependencies"
+            f"no Kafka jars in {folder}: run `make test`, which brings them, or set "
+            "KARTOTEKA_KAFKA_LIB to a folder that holds org.apache.kafka:kafka_2.13 and what it "
+            "depends on"
         )
     return folder
 

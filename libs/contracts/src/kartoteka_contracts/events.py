@@ -66,15 +66,10 @@ class Event(_Wire):
         return "/".join(str(getattr(self, field)) for field in self.key_fields)
 
 
-class DocumentRecord(_Wire):
-    """What was asked of a document: the JSON object kept for good in object storage.
+class _Submission(_Wire):
+    """One version of a document, as its record and its event both tell it."""
 
-    The newest record of a document is its desired state.
-    """
-
-    schema_version: Literal[1] = 1
     task_id: _Task
-    kind: TaskKind
     cabinet_id: _Cabinet
     document_id: _Document
     external_id: _Name
@@ -95,33 +90,24 @@ class DocumentRecord(_Wire):
     """The version that this one follows, if there was one."""
 
 
-class DocumentSubmitted(Event):
+class DocumentRecord(_Submission):
+    """What was asked of a document: the JSON object kept for good in object storage.
+
+    The newest record of a document is its desired state.
+    """
+
+    schema_version: Literal[1] = 1
+    kind: TaskKind
+
+
+class DocumentSubmitted(_Submission, Event):
     """Work to do: index this version of a document. On the job topics."""
 
     key_fields: ClassVar[tuple[str, ...]] = ("cabinet_id", "document_id")
 
     type: Literal["document_submitted"] = "document_submitted"
     schema_version: Literal[1] = 1
-    task_id: _Task
-    cabinet_id: _Cabinet
-    document_id: _Document
-    external_id: _Name
-    """The caller's name of the document, in Unicode NFC."""
-    version: _Version
     epoch: _Epoch = Epoch(0)
-    filename: _Name
-    """The name of the uploaded file, as sent."""
-    media_type: str
-    """Sniffed from the content."""
-    sha256: _Sha256
-    size: Annotated[int, Field(ge=0)]
-    """Bytes."""
-    body_key: str
-    """Where the body lies in object storage."""
-    metadata: Metadata = Field(default_factory=dict)
-    accepted_at: AwareDatetime
-    replaces: _Version | None = None
-    """The version that this one follows, if there was one."""
 
     @classmethod
     def of(cls, record: DocumentRecord, *, epoch: Epoch | None = None) -> Self:

@@ -1,52 +1,15 @@
 """The embedded Apache Kafka: one KRaft node on loopback."""
 
-import base64
-import os
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from kartoteka_local.diagnosis import damage_advice
 from kartoteka_local.errors import StackError
 from kartoteka_local.home import Home
+from kartoteka_local.kraft import JVM, new_cluster_id, server_properties
 
 __all__ = ["Broker"]
-
-_JVM: Final = (
-    "-Xms128m",
-    "-Xmx320m",
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-    "-XX:-UsePerfData",
-    "-XX:+ExitOnOutOfMemoryError",
-    "-Xshare:auto",
-    "-Djava.awt.headless=true",
-    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-    "-Dorg.slf4j.simpleLogger.showDateTime=true",
-    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
-)
-
-_PROPERTIES: Final[Mapping[str, str]] = {
-    "process.roles": "broker,controller",
-    "node.id": "1",
-    "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    "offsets.topic.replication.factor": "1",
-    "offsets.topic.num.partitions": "4",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
-    "transaction.state.log.num.partitions": "4",
-    "share.coordinator.state.topic.replication.factor": "1",
-    "share.coordinator.state.topic.min.isr": "1",
-    "group.initial.rebalance.delay.ms": "0",
-    "auto.create.topics.enable": "false",
-    "num.network.threads": "2",
-    "num.io.threads": "2",
-    # The default takes 128 MiB of heap.
-    "log.cleaner.dedupe.buffer.size": "4194304",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +77,7 @@ class Broker:
         )
 
     def _format(self) -> None:
-        cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
-        command = [*self._java("kafka.tools.StorageTool"), "format", "-t", cluster]
+        command = [*self._java("kafka.tools.StorageTool"), "format", "-t", new_cluster_id()]
         done = subprocess.run(
             [*command, "-c", str(self._config)],
             capture_output=True,
@@ -128,19 +90,15 @@ class Broker:
             raise StackError(f"Kafka's data folder could not be formatted:\n{tail}")
 
     def _java(self, main: str) -> tuple[str, ...]:
-        return (self.java, *_JVM, "-cp", f"{self.lib}/*", main)
+        return (self.java, *JVM, "-cp", f"{self.lib}/*", main)
 
     @property
     def _config(self) -> Path:
         return self.home.kafka / "server.properties"
 
     def _configuration(self) -> str:
-        controller = f"127.0.0.1:{self.controller_port}"
-        properties = {
-            **_PROPERTIES,
-            "controller.quorum.voters": f"1@{controller}",
-            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.address}",
-            "log.dirs": str(self.home.kafka_data).replace("\\", "\\\\"),
-        }
-        return "".join(f"{name}={value}\n" for name, value in properties.items())
+        return server_properties(
+            listeners={"PLAINTEXT": self.address},
+            controller=f"127.0.0.1:{self.controller_port}",
+            data=self.home.kafka_data,
+        )

@@ -1,7 +1,6 @@
 """A real Apache Kafka broker for tests: one KRaft node on free loopback ports."""
 
 import asyncio
-import base64
 import os
 import shutil
 import subprocess
@@ -14,48 +13,15 @@ from typing import Final
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from kartoteka_local.kraft import JVM, new_cluster_id, server_properties
 from kartoteka_runtime.kafka import KafkaSettings
 from kartoteka_testkit.ports import free_ports
 from kartoteka_testkit.process import ServerProcess
 
 __all__ = ["KafkaBroker", "kafka_jars", "running_broker"]
 
-_JVM: Final = (
-    "-Xms128m",
-    "-Xmx320m",
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-    "-XX:-UsePerfData",
-    "-Xshare:auto",
-    "-Djava.awt.headless=true",
-    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-    "-Dorg.slf4j.simpleLogger.showDateTime=true",
-)
-
-_PROPERTIES: Final = {
-    "process.roles": "broker,controller",
-    "node.id": "1",
-    "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    "offsets.topic.replication.factor": "1",
-    "offsets.topic.num.partitions": "4",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
-    "transaction.state.log.num.partitions": "4",
-    "share.coordinator.state.topic.replication.factor": "1",
-    "share.coordinator.state.topic.min.isr": "1",
-    "group.initial.rebalance.delay.ms": "0",
-    "auto.create.topics.enable": "false",
-    "num.network.threads": "2",
-    "num.io.threads": "2",
-    # The default takes 128 MiB of heap.
-    "log.cleaner.dedupe.buffer.size": "4194304",
-    # Kill tests want sessions that end soon.
-    "group.min.session.timeout.ms": "1000",
-    # A killed broker may come back only once its old registration has expired.
-    "broker.session.timeout.ms": "3000",
-    "broker.heartbeat.interval.ms": "500",
-}
+# Kill tests want sessions that end soon.
+_SHORT_SESSIONS: Final = {"group.min.session.timeout.ms": "1000"}
 
 
 def kafka_jars() -> Path:
@@ -209,18 +175,16 @@ class KafkaBroker:
         java = shutil.which("java")
         if java is None:
             raise RuntimeError("no java on PATH: install a JRE 17 or later")
-        return [java, *_JVM, "-cp", f"{self._jars}/*"]
+        return [java, *JVM, "-cp", f"{self._jars}/*"]
 
     def _prepare(self) -> None:
         data = self.folder / "data"
         if (data / "meta.properties").exists():
             return
         self._config.write_text(self._configuration(data))
-        # An id that began with a dash would be taken for an option.
-        cluster = "A" + base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")[1:]
         command = [*self._java(), "kafka.tools.StorageTool", "format"]
         done = subprocess.run(
-            [*command, "-t", cluster, *self._format_arguments, "-c", str(self._config)],
+            [*command, "-t", new_cluster_id(), *self._format_arguments, "-c", str(self._config)],
             capture_output=True,
             text=True,
             check=False,
@@ -229,17 +193,12 @@ class KafkaBroker:
             raise RuntimeError(f"Kafka's storage could not be formatted: {done.stderr[-2000:]}")
 
     def _configuration(self, data: Path) -> str:
-        addresses = ",".join(f"{name}://{self.address(name)}" for name in self._ports)
-        controller = f"127.0.0.1:{self._controller}"
-        properties = {
-            **_PROPERTIES,
-            "controller.quorum.voters": f"1@{controller}",
-            "listeners": f"{addresses},CONTROLLER://{controller}",
-            "advertised.listeners": addresses,
-            "log.dirs": str(data),
-            **self._properties,
-        }
-        return "".join(f"{name}={value}\n" for name, value in properties.items())
+        return server_properties(
+            listeners={name: self.address(name) for name in self._ports},
+            controller=f"127.0.0.1:{self._controller}",
+            data=data,
+            more={**_SHORT_SESSIONS, **self._properties},
+        )
 
     async def _answers(self) -> bool:
         try:

@@ -12,11 +12,11 @@ run: setup-run ## Start the whole system here and index the samples; Ctrl-C stop
 
 test: setup-test ## Run every check and every test, on real Kafka
 	@$(MAKE) --no-print-directory lint
-	@$(VENV)/pytest -q
+	@$(VENV)/pytest -q -n 3 --dist loadfile
 
 check: setup-test ## Run the quick part: style, types, layers, unit tests
 	@$(MAKE) --no-print-directory lint
-	@$(VENV)/pytest -q -m "not integration"
+	@$(VENV)/pytest -q -n 2 --dist loadfile -m "not integration"
 
 lint: ## Check style and types
 	@$(VENV)/ruff check -q . && $(VENV)/ruff format --check -q .

@@ -5,11 +5,9 @@ Every replica reads everything, so there is nothing to rebalance and any replica
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from ingest_api.adapters.log_records import LogRecord
 from ingest_api.domain.log_batch import Partition
@@ -98,9 +96,22 @@ class LogReader:
 
     async def _stop(self) -> None:
         for consumer in (self._consumer, self._asker):
-            with suppress(TimeoutError, KafkaError):
-                async with asyncio.timeout(_STOP_SECONDS):
-                    await consumer.stop()
+            await _end(consumer)
+
+
+async def _end(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer in bounded time, whatever its broker does.
+
+    In a task of its own: a consumer that is stopped while a fetch waits to be tried again ends
+    its stop() with a CancelledError that nobody asked for, and leaves its connections open.
+    """
+    for stop in (consumer.stop, consumer._client.close):  # noqa: SLF001 - no public way
+        stopping = asyncio.create_task(stop())
+        await asyncio.wait([stopping], timeout=_STOP_SECONDS)
+        if not stopping.done():
+            stopping.cancel()
+        elif not stopping.cancelled():
+            stopping.exception()  # retrieved: the errors of an end are of no use to anybody
 
 
 def _consumer(options: Mapping[str, Any], client_id: str) -> AIOKafkaConsumer:

@@ -77,3 +77,18 @@ def test_configured_twice_a_line_is_written_once() -> None:
         configure(LogSettings(), service="test", stream=out)
     get_logger("a").info("once")
     assert len(out.getvalue().splitlines()) == 1
+
+
+def test_a_library_that_repeats_itself_is_heard_once() -> None:
+    out = io.StringIO()
+    configure(LogSettings(), service="test", stream=out)
+    for node in range(50):
+        logging.getLogger("aiokafka.conn").error("cannot connect to %s", node)
+        logging.getLogger("kartoteka").error("ours %s", node)
+    logging.getLogger("aiokafka.conn").error("something else")
+    lines = [json.loads(line)["event"] for line in out.getvalue().splitlines()]
+    assert [line for line in lines if not line.startswith("ours")] == [
+        "cannot connect to 0",
+        "something else",
+    ]
+    assert len(lines) == 52

@@ -5,6 +5,8 @@ Fields hold ids, counts and codes; never document text, never a secret.
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 from typing import Any, ClassVar, Final, Literal, TextIO
 
 import structlog
@@ -28,6 +30,11 @@ class LogSettings(Fragment):
 
 _QUIET: Final = ("aiokafka", "httpx", "httpcore", "faust", "mode", "asyncio")
 """Libraries whose info lines would drown ours: shown from warning on, unless debugging."""
+
+
+_REPEAT_SECONDS: Final = 10.0
+"""A library's warning of the same wording is written once in it, unless debugging."""
+_REMEMBERED: Final = 1000
 
 
 def configure(settings: LogSettings, *, service: str, stream: TextIO | None = None) -> None:
@@ -63,6 +70,8 @@ def configure(settings: LogSettings, *, service: str, stream: TextIO | None = No
             ],
         )
     )
+    if settings.level != "debug":
+        handler.addFilter(_Damper())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     level = logging.getLevelNamesMapping()[settings.level.upper()]
@@ -70,6 +79,29 @@ def configure(settings: LogSettings, *, service: str, stream: TextIO | None = No
     for name in _QUIET:
         quiet = level if level == logging.DEBUG else max(level, logging.WARNING)
         logging.getLogger(name).setLevel(quiet)
+
+
+class _Damper(logging.Filter):
+    """Lets a library say the same thing once in a while.
+
+    A client whose broker is away says it dozens of times a second, for hours.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._now = now
+        self._said: dict[tuple[str, object], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in _QUIET or record.levelno < logging.WARNING:
+            return True
+        if len(self._said) >= _REMEMBERED:
+            self._said.clear()
+        key, now = (record.name, record.msg), self._now()
+        if now - self._said.get(key, -_REPEAT_SECONDS) < _REPEAT_SECONDS:
+            return False
+        self._said[key] = now
+        return True
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -124,6 +124,10 @@ class Producer:
             return f"Kafka producer: {self._servers} has stopped acknowledging"
         return None
 
+    async def wait_connected(self) -> None:
+        """Return once it is connected: for a start that waits before it calls itself ready."""
+        await self._connected.wait()
+
     @property
     def in_flight(self) -> int:
         """Records under way, given-up ones included as long as they may still be sent."""

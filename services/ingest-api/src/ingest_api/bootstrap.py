@@ -101,6 +101,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
             background = [
                 group.create_task(keys.watch(), name="keys"),
                 group.create_task(_gate_objects(health, objects), name="objects"),
+                group.create_task(_gate_producer(health, producer), name="producer"),
                 group.create_task(
                     keep_checked(health, settings.kafka, topics=_own_topics()), name="topics"
                 ),
@@ -149,3 +150,10 @@ async def _gate_objects(health: Health, objects: ObjectStore) -> None:
         else:
             on_change(None)
             return
+
+
+async def _gate_producer(health: Health, producer: Producer) -> None:
+    """Hold readiness until uploads can be announced; later outages answer 503."""
+    health.hold("producer", "not connected to Kafka yet")
+    await producer.wait_connected()
+    health.clear("producer")

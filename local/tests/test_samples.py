@@ -25,7 +25,10 @@ class FakeApi:
     def __init__(self, indexed: dict[str, str], end: dict[str, Any] | None = None) -> None:
         self.indexed = indexed
         self.uploads: list[str] = []
+        self.tasks: list[str] = []
+        """The newest first."""
         self.end = end
+        self.is_out = False
         self._asked: dict[str, int] = {}
 
     def client(self, url: str, key: str) -> ApiClient:
@@ -35,6 +38,8 @@ class FakeApi:
         assert request.headers["X-API-Key"] == "secret"
         path = request.url.path
         if path == "/rag/cabinets/7/documents":
+            if self.is_out:
+                return httpx.Response(503, text="index_unavailable")
             documents = [
                 {"external_id": name, "published": {"sha256": sha256}}
                 for name, sha256 in self.indexed.items()
@@ -43,7 +48,12 @@ class FakeApi:
         if path == "/rag/add-document":
             name = request.content.split(b'filename="')[1].split(b'"')[0].decode()
             self.uploads.append(name)
+            self.tasks.insert(0, f"task-of-{name}")
             return httpx.Response(202, json={"task_id": f"task-of-{name}"})
+        if path == "/rag/tasks":
+            assert request.url.params["cabinet"] == "7"
+            tasks = [{"task_id": task_id} for task_id in self.tasks[:1]]
+            return httpx.Response(200, json={"tasks": tasks, "next_cursor": None})
         if path == "/rag/search":
             assert json.loads(request.content)["query"] == QUESTION
             return httpx.Response(200, json={"hits": [_HIT]})
@@ -104,14 +114,11 @@ async def test_a_sample_that_fails_says_why(tmp_path: Path) -> None:
     assert "failed: malformed: The document is damaged" in said()
 
 
-async def test_the_tour_shows_addresses_commands_and_hits(tmp_path: Path) -> None:
-    api, (console, said) = FakeApi({}), written()
+async def tour_of(api: FakeApi, samples: Samples | None, home: Path) -> str:
+    """Return what the tour says."""
+    console, said = written()
     tour = Tour(
-        home=Home(root=tmp_path / "home"),
-        console=console,
-        samples=two_files(tmp_path),
-        cabinet=7,
-        connect=api.client,
+        home=Home(root=home), console=console, samples=samples, cabinet=7, connect=api.client
     )
     await tour.show(
         StackFile(
@@ -123,12 +130,46 @@ async def test_the_tour_shows_addresses_commands_and_hits(tmp_path: Path) -> Non
             supervisor_pid=1,
         )
     )
-    text = said()
+    return said()
+
+
+def has_commands(text: str, *paths: str) -> bool:
+    lines = [line for line in text.splitlines() if "curl" in line]
+    return all(any(path in line for line in lines) for path in paths)
+
+
+async def test_the_tour_shows_addresses_commands_and_hits(tmp_path: Path) -> None:
+    text = await tour_of(FakeApi({}), two_files(tmp_path), tmp_path / "home")
     assert "http://api/docs" in text
-    for path in ("add-document", "add-documents-batch", "task/task-of-", "events", "search"):
-        assert any("curl" in line and path in line for line in text.splitlines())
+    assert has_commands(
+        text, "add-document", "add-documents-batch", "task/task-of-", "events", "search"
+    )
     assert "1. lighthouse.pdf, page 2   score 0.710" in text
     assert "he kept the curved surface" in text
+
+
+async def test_a_later_tour_names_the_newest_task_in_its_commands(tmp_path: Path) -> None:
+    samples = two_files(tmp_path)
+    api = FakeApi({p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in samples.files()})
+    api.tasks = ["task-of-before"]
+    text = await tour_of(api, samples, tmp_path / "home")
+    assert api.uploads == []
+    assert has_commands(text, "task/task-of-before", "task/task-of-before/events")
+
+
+async def test_without_any_task_the_tour_says_where_its_id_goes(tmp_path: Path) -> None:
+    text = await tour_of(FakeApi({}), None, tmp_path / "home")
+    assert "TASK='the task_id of an upload'" in text
+    assert has_commands(text, "task/$TASK", "task/$TASK/events")
+
+
+async def test_samples_that_cannot_be_indexed_do_not_hide_the_commands(tmp_path: Path) -> None:
+    api = FakeApi({})
+    api.is_out = True
+    text = await tour_of(api, two_files(tmp_path), tmp_path / "home")
+    assert "That did not work: " in text
+    assert "index_unavailable" in text
+    assert has_commands(text, "add-document", "search")
 
 
 def test_the_samples_are_of_every_kind_that_can_be_indexed() -> None:

@@ -90,6 +90,12 @@ class ApiClient:
             error=f"{error['code']}: {error['message']}" if error else None,
         )
 
+    async def newest_task(self, cabinet: int) -> str | None:
+        """Return the id of the task that was accepted last in a cabinet; None: there is none."""
+        parameters = {"cabinet": str(cabinet), "limit": "1"}
+        answer = await self._call("GET", "/rag/tasks", params=parameters)
+        return next((str(task["task_id"]) for task in answer["tasks"]), None)
+
     async def indexed(self, cabinet: int) -> dict[str, str]:
         """Return the sha256 of every indexed document of a cabinet, by its external id."""
         found: dict[str, str] = {}

@@ -31,8 +31,8 @@ class Samples:
         """Return the documents, in the order of their names."""
         return sorted(path for path in self.folder.iterdir() if path.is_file())
 
-    async def index(self, api: ApiClient, console: Console) -> str | None:
-        """Index what is new or changed, showing each stage. Returns a task id, if there is one.
+    async def index(self, api: ApiClient, console: Console) -> None:
+        """Index what is new or changed, showing each stage.
 
         Raises:
             ApiError: the documents of the cabinet cannot be listed.
@@ -45,15 +45,15 @@ class Samples:
                 f"{len(files) - len(new)} of {len(files)} samples are indexed already and "
                 "unchanged: they are not uploaded again."
             )
-        return await self._follow_all(api, console, new) if new else None
+        if new:
+            await self._follow_all(api, console, new)
 
-    async def _follow_all(self, api: ApiClient, console: Console, new: Sequence[Path]) -> str:
+    async def _follow_all(self, api: ApiClient, console: Console, new: Sequence[Path]) -> None:
         board = ProgressBoard(console, [path.name for path in new])
         with board.shown():
-            ids = await asyncio.gather(*(self._follow(api, board, path) for path in new))
-        return next((task_id for task_id in ids if task_id), "")
+            await asyncio.gather(*(self._follow(api, board, path) for path in new))
 
-    async def _follow(self, api: ApiClient, board: ProgressBoard, path: Path) -> str | None:
+    async def _follow(self, api: ApiClient, board: ProgressBoard, path: Path) -> None:
         began = self.clock.monotonic()
         task_id: str | None = None
         try:
@@ -63,13 +63,12 @@ class Samples:
                     state = await api.task(task_id)
                     board.update(path.name, state, self.clock.monotonic() - began)
                     if state.is_end:
-                        return task_id
+                        return
                     await asyncio.sleep(_POLL_SECONDS)
         except ApiError as error:
             board.fail(path.name, str(error))
         except TimeoutError:
             board.fail(path.name, f"no end after {_LONGEST_SECONDS:.0f} s; GET /rag/task/{task_id}")
-        return task_id
 
 
 def _sha256(path: Path) -> str:

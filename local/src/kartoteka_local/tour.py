@@ -2,9 +2,9 @@
 
 import json
 import textwrap
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from kartoteka_local.api_client import ApiClient, ApiError
 from kartoteka_local.console import Console
@@ -18,6 +18,8 @@ QUESTION: Final = "How does the lens of a lighthouse make a beam out of the lamp
 """Answered by one passage of one sample."""
 _HITS: Final = 3
 _PASSAGE_WIDTH: Final = 300
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,19 +37,22 @@ class Tour:
     async def show(self, stack: StackFile) -> None:
         """Show all of it; a failing step is said, and the stack stays up."""
         self._addresses(stack)
-        task_id: str | None = None
-        if self.samples is not None:
-            async with self.connect(stack.api_url, stack.api_key) as api:
-                try:
-                    self.console.head(f"Sample documents ({self.samples.folder})")
-                    task_id = await self.samples.index(api, self.console)
-                    self._commands(stack, task_id)
-                    await self._search(api)
-                except ApiError as error:
-                    self.console.warn(f"The samples could not be shown: {error}")
-        else:
-            self._commands(stack, None)
+        async with self.connect(stack.api_url, stack.api_key) as api:
+            if self.samples is not None:
+                self.console.head(f"Sample documents ({self.samples.folder})")
+                await self._try(self.samples.index(api, self.console))
+            self._commands(stack, await self._try(api.newest_task(self.cabinet)))
+            if self.samples is not None:
+                self.console.head(f"A sample search: {QUESTION}")
+                await self._try(self._search(api))
         self.console.head("Everything is up. Ctrl-C stops it; the data stays for the next start.")
+
+    async def _try(self, step: Awaitable[T]) -> T | None:
+        try:
+            return await step
+        except ApiError as error:
+            self.console.warn(f"That did not work: {error}")
+            return None
 
     def _addresses(self, stack: StackFile) -> None:
         say = self.console.say
@@ -79,7 +84,7 @@ class Tour:
             f"{url}/rag/add-documents-batch"
         )
         if task_id is None:
-            say("  # TASK is the task_id of an upload's answer")
+            say("  TASK='the task_id of an upload'")
         say("  # where is it now?")
         say(f'  curl -sS -H "X-API-Key: $KEY" {url}/rag/task/{task}')
         say("  # follow it live, until its end")
@@ -94,7 +99,6 @@ class Tour:
         )
 
     async def _search(self, api: ApiClient) -> None:
-        self.console.head(f"A sample search: {QUESTION}")
         hits = await api.search(self.cabinet, QUESTION, _HITS)
         if not hits:
             self.console.warn("Nothing was found.")

@@ -101,6 +101,22 @@ async def test_an_error_shows_nothing_of_the_input(world: World) -> None:
     assert "my secret" not in answer.text
 
 
+async def test_broken_json_is_said_to_be_so_and_where(world: World) -> None:
+    with_routes(world.app)
+    headers = {"content-type": "application/json"}
+    answer = await world.client.post("/ask", content=b'{"text": nothing}', headers=headers)
+    assert answer.json()["detail"] == "the body is no JSON: Expecting value at character 9"
+
+
+async def test_the_docs_page_sends_the_file_after_all_that_must_come_before_it(
+    world: World,
+) -> None:
+    paths = (await world.client.get("/openapi.json")).json()["paths"]
+    for path, last in (("/rag/add-document", "file"), ("/rag/add-documents-batch", "files")):
+        body = paths[path]["post"]["requestBody"]["content"]["multipart/form-data"]
+        assert list(body["schema"]["properties"])[-1] == last
+
+
 async def test_logs_hold_no_key(world: World, caplog: pytest.LogCaptureFixture) -> None:
     key = world.client.headers["X-API-Key"]
     with caplog.at_level(logging.DEBUG):

@@ -162,3 +162,12 @@ def test_help_teaches(arguments: list[str], capsys: pytest.CaptureFixture[str]) 
     assert caught.value.code == 0
     text = capsys.readouterr().out
     assert "keys create" in text or "--scope" in text
+
+
+def test_an_unknown_scope_is_answered_with_those_that_exist(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["keys", "create", "--file", str(path), "--name", "x", "--scope", "fly"])
+    assert "'ingest'" in capsys.readouterr().err
+    assert not path.exists()

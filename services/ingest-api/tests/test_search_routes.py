@@ -65,6 +65,7 @@ async def test_a_search_is_narrowed_by_document_name_metadata_and_score(world: W
     [
         {"cabinet_id": 0},
         {"cabinet_id": None},
+        {"cabinet_id": True},
         {"query": " "},
         {"query": "ä" * 5000},
         {"top_k": 0},
@@ -84,7 +85,15 @@ async def test_a_search_refuses_what_it_does_not_know(world: World, change: dict
 
 
 @pytest.mark.parametrize(
-    "body", [b'{"cabinet_id":7,"query":"\\ud800"}', b"[]", b"{", b'{"cabinet_id":7,"query":"\xff"}']
+    "body",
+    [
+        b'{"cabinet_id":7,"query":"\\ud800"}',
+        b'{"cabinet_id":7,"query":"a","filter":{"metadata":{"k":"\\ud800"}}}',
+        b'{"cabinet_id":7,"query":"a","filter":{"metadata":{"k":["a","\\ud800"]}}}',
+        b"[]",
+        b"{",
+        b'{"cabinet_id":7,"query":"\xff"}',
+    ],
 )
 async def test_a_search_survives_bytes_that_are_no_request(world: World, body: bytes) -> None:
     answer = await world.client.post(

@@ -20,7 +20,7 @@ Kartoteka's HTTP API: uploads, task status, search.
 first steps:
   export API_KEYS_FILE=keys.json OBJECT_STORE_URL=file:///var/lib/kartoteka/objects \\
       KAFKA_BOOTSTRAP_SERVERS=localhost:9092 QDRANT_URL=http://localhost:6333 \\
-      EMBEDDINGS_URLS=http://localhost:8090 VIEW_PATH=/var/lib/kartoteka/view.sqlite
+      EMBEDDINGS_URLS=http://localhost:8081 VIEW_PATH=/var/lib/kartoteka/view
   python -m ingest_api keys create --name me --all-scopes --all-cabinets
   python -m ingest_api serve
 """

@@ -54,8 +54,7 @@ def add_commands(parser: argparse.ArgumentParser, keys_file: Path | None) -> Non
     scopes.add_argument(
         "--scope",
         action="append",
-        type=Scope,
-        choices=list(Scope),
+        choices=[scope.value for scope in Scope],
         metavar="SCOPE",
         help=f"what it may do: {', '.join(Scope)}; repeatable",
     )
@@ -92,7 +91,7 @@ def _create(arguments: argparse.Namespace) -> None:
     key = create_key(
         arguments.file,
         name=arguments.name,
-        scopes=list(Scope) if arguments.all_scopes else arguments.scope,
+        scopes=list(Scope if arguments.all_scopes else map(Scope, arguments.scope)),
         cabinets=None if arguments.all_cabinets else arguments.cabinet,
         now=datetime.now(UTC),
     )

@@ -147,7 +147,11 @@ def _translated(error: Exception) -> KartotekaError:
 
 def _summary(error: RequestValidationError) -> str:
     # Without the input: it may hold document text or a secret.
-    shown = [
-        f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()
-    ]
-    return "; ".join(shown[:_SHOWN_ERRORS])[:1000]
+    return "; ".join([_fault(item) for item in error.errors()][:_SHOWN_ERRORS])[:1000]
+
+
+def _fault(item: dict[str, Any]) -> str:
+    if item["type"] == "json_invalid":
+        return f"the body is no JSON: {item['ctx']['error']} at character {item['loc'][-1]}"
+    where = ".".join(str(part) for part in item["loc"])
+    return f"{where}: {str(item['msg']).removeprefix('Value error, ')}"

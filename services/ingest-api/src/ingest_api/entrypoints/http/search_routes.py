@@ -3,7 +3,15 @@
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    field_validator,
+)
 
 from ingest_api.domain.access import Principal, Scope, authorise
 from ingest_api.entrypoints.http.problems import responses
@@ -23,6 +31,20 @@ _MAX_QUERY_BYTES: Final = 8 * 1024
 _MAX_VALUES: Final = 100
 _UUID: Final = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("true is no cabinet")  # noqa: TRY004 - what pydantic turns into a 422
+    return value
+
+
+def _is_whole(text: str) -> bool:
+    """Whether no half of a surrogate pair is in it: JSON can spell one, UTF-8 cannot."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+_Cabinet = Annotated[int, BeforeValidator(_no_boolean), Field(gt=0, le=MAX_EXACT_INTEGER)]
+"""Without the check, ``true`` would be cabinet 1."""
 _Document = Annotated[str, StringConstraints(pattern=_UUID, to_lower=True)]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 _Scalar = str | int | float | bool | None
@@ -48,6 +70,15 @@ class SearchFilter(_Strict):
         Field(default={}, max_length=32)
     )
     """Key to the value that it must equal, or to values of which it must equal any."""
+
+    @field_validator("metadata")
+    @classmethod
+    def _can_be_looked_up(cls, metadata: dict[str, Any]) -> dict[str, Any]:
+        for value in metadata.values():
+            for one in value if isinstance(value, list) else [value]:
+                if isinstance(one, str) and not _is_whole(one):
+                    raise ValueError("a string has half of a surrogate pair")
+        return metadata
 
     @property
     def documents(self) -> tuple[DocumentId, ...]:
@@ -78,7 +109,7 @@ class SearchRequest(_Strict):
         }
     )
 
-    cabinet_id: int = Field(gt=0, le=MAX_EXACT_INTEGER)
+    cabinet_id: _Cabinet
     query: str
     """At most 8 KB of text."""
     top_k: int = Field(default=10, ge=1, le=100)
@@ -92,6 +123,8 @@ class SearchRequest(_Strict):
     def _asks_something(cls, query: str) -> str:
         if not query.strip():
             raise ValueError("must not be blank")
+        if not _is_whole(query):
+            raise ValueError("has half of a surrogate pair")
         if len(query.encode()) > _MAX_QUERY_BYTES:
             raise ValueError(f"must have at most {_MAX_QUERY_BYTES} bytes")
         return query

@@ -294,16 +294,8 @@ def _refusal(file: Received) -> RefusedDocument:
 
 
 def _form_schema(field: str, *, is_batch: bool) -> dict[str, Any]:
-    file: dict[str, Any] = {"type": "string", "format": "binary"}
-    properties: dict[str, Any] = {
-        "cabinet_id": {"type": "integer", "minimum": 1, "examples": [1]},
-        "metadata": {
-            "type": "string",
-            "description": "A JSON object of at most 64 KiB; searches can filter on it.",
-            "examples": ['{"year": 2026, "kind": "contract"}'],
-        },
-        field: {"type": "array", "items": file} if is_batch else file,
-    }
+    # In the order to send them in: the docs page's own form keeps it, and the file comes last.
+    properties: dict[str, Any] = {"cabinet_id": {"type": "integer", "minimum": 1, "examples": [1]}}
     if not is_batch:
         properties["external_id"] = {
             "type": "string",
@@ -311,6 +303,13 @@ def _form_schema(field: str, *, is_batch: bool) -> dict[str, Any]:
             "description": "The document's name in the cabinet; the file name where left out.",
             "examples": ["contracts/2026-17"],
         }
+    properties["metadata"] = {
+        "type": "string",
+        "description": "A JSON object of at most 64 KiB; searches can filter on it.",
+        "examples": ['{"year": 2026, "kind": "contract"}'],
+    }
+    file: dict[str, Any] = {"type": "string", "format": "binary"}
+    properties[field] = {"type": "array", "items": file} if is_batch else file
     schema = {"type": "object", "required": ["cabinet_id", field], "properties": properties}
     return {
         "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}

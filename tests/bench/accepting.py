@@ -7,7 +7,7 @@ from kartoteka_testkit.stack import Stack, StackClient
 from tests.bench.corpus import one_page
 from tests.bench.figures import Report, percentile
 
-__all__ = ["measure_accept", "measure_searchable"]
+__all__ = ["measure_accept", "measure_searchable", "measure_start"]
 
 _UPLOADS = 200
 _BODY = b"A short note of a few dozen bytes, as small as uploads come.\n"
@@ -49,6 +49,14 @@ async def measure_searchable(stack: Stack, report: Report, *, count: int) -> Non
         await stack.client.ended(task["task_id"])
     report.add("searchable_ms_p50", percentile(seconds, 0.5) * 1000, "ms")
     report.add("searchable_ms_p99", percentile(seconds, 0.99) * 1000, "ms")
+
+
+async def measure_start(stack: Stack, report: Report) -> None:
+    """Stop the first embedder and start it again, with a cached model, until it is ready."""
+    await asyncio.to_thread(stack.embedders[0].stop)
+    begun = time.perf_counter()
+    await stack.start_embedder(0)
+    report.add("embedder_start_to_ready_seconds", time.perf_counter() - begun, "s")
 
 
 async def _documents_found(client: StackClient, query: str) -> set[str]:

@@ -71,6 +71,11 @@ class Report:
         shown = f"{value:.4g}" if isinstance(value, float) else value
         print(f"  {name:<52} {shown} {unit}".rstrip(), flush=True)
 
+    def add_pass(self, name: str, value: float, unit: str) -> None:
+        """Keep one of several measurements of the same thing; all are saved."""
+        passes = [*self.figures.get(name, []), round(value, 3)]
+        self.add(name, passes, unit)
+
     def section(self, title: str) -> None:
         """Print a heading."""
         print(f"\n{title}", flush=True)

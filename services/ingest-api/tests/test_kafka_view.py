@@ -9,12 +9,14 @@ import pytest
 from view_replica import Log, Replica, jobs, log_of, make_topics, replica, until
 
 from ingest_api.adapters.catalogue_schema import FILE_NAME
+from ingest_api.adapters.sqlite_catalogue import SqliteCatalogue
 from kartoteka_contracts.dead_letter import DeadLetter
 from kartoteka_contracts.errors import UnavailableError
 from kartoteka_contracts.events import CabinetSeen, DocumentSubmitted
 from kartoteka_contracts.ids import CabinetId, TaskId
 from kartoteka_contracts.tasks import Stage, TaskStatus
 from kartoteka_runtime.clock import SystemClock
+from kartoteka_runtime.kafka import KafkaSettings
 from kartoteka_runtime.objects import ObjectStore, ObjectStoreSettings
 from kartoteka_testkit.builders import progressed, status_changed, submitted
 from kartoteka_testkit.kafka_broker import KafkaBroker, running_broker
@@ -298,3 +300,30 @@ async def test_a_replica_without_a_broker_waits_unready_and_says_why(tmp_path: P
         await asyncio.gather(running, return_exceptions=True)
         await one.catalogue.close()
         await broker.stop()
+
+
+class CancellingCatalogue(SqliteCatalogue):
+    """Its first use ends as a use of the Kafka client can: cancelled, and by nobody."""
+
+    opened = 0
+
+    async def open(self) -> None:
+        self.opened += 1
+        if self.opened == 1:
+            raise asyncio.CancelledError
+        await super().open()
+
+
+async def test_a_cancellation_from_within_does_not_end_the_view(tmp_path: Path) -> None:
+    nowhere = KafkaSettings(bootstrap_servers="127.0.0.1:1")
+    catalogue = CancellingCatalogue(tmp_path / "view", SystemClock())
+    one = Replica(nowhere, tmp_path / "view", Log(None), catalogue=catalogue)
+    running = asyncio.create_task(one.view.run())
+    try:
+        await until(lambda: "cannot be built" in one.health.holds.get("view", ""))
+        assert catalogue.opened > 1
+    finally:
+        running.cancel()
+        await asyncio.wait([running], timeout=10)
+        await one.catalogue.close()
+    assert running.cancelled()

@@ -112,13 +112,19 @@ class Replica:
     """One view with its own file, as in one process."""
 
     def __init__(
-        self, kafka: KafkaSettings, folder: Path, log: Log, store: ObjectStore | None = None
+        self,
+        kafka: KafkaSettings,
+        folder: Path,
+        log: Log,
+        store: ObjectStore | None = None,
+        *,
+        catalogue: SqliteCatalogue | None = None,
     ) -> None:
         self.health = Health()
         self.health.started = True
         self.metrics = Metrics()
         self.changes = TaskChanges(limit=10)
-        self.catalogue = SqliteCatalogue(folder, SystemClock())
+        self.catalogue = catalogue or SqliteCatalogue(folder, SystemClock())
         self.snapshots = (
             None if store is None else ViewSnapshots(store, self.catalogue, folder, SystemClock())
         )

@@ -148,6 +148,12 @@ class KafkaView:
                 _log.warning("view_cannot_read", reason=reason)
                 if not self.is_caught_up:
                     self._health.hold(_HOLD, f"the view cannot be built: {reason}")
+            except asyncio.CancelledError:
+                # The Kafka client can hand on the cancellation of a task of its own. Nobody who
+                # waits for this task would hear of it: the view would just stop, blind.
+                if _is_to_end():
+                    raise
+                _log.warning("view_cannot_read", reason="a part of it was cancelled from within")
             failures = 0 if self._applied != before else failures + 1
             await asyncio.sleep(_RETRY.delay(failures))
 
@@ -307,3 +313,8 @@ class KafkaView:
     def _wake(self) -> None:
         self._advanced.set()
         self._advanced = asyncio.Event()
+
+
+def _is_to_end() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

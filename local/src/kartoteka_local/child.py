@@ -52,6 +52,8 @@ class Child:
         self.waits_for: str = "not started"
         """Why it is not ready."""
         self.pid: int | None = None
+        self._died_at: float | None = None
+        """On the clock; None: it is as well as it ever was."""
         self._history = RestartHistory(policy=policy)
         self._clock = clock
         self._watcher = watcher
@@ -130,6 +132,10 @@ class Child:
             await asyncio.sleep(_PROBE_SECONDS)
         self.waits_for = ""
         self.ready.set()
+        if self._died_at is not None:
+            away = self._clock.monotonic() - self._died_at
+            self._say(f"{self.program.name} is ready again, {away:.1f} s after it died")
+            self._died_at = None
         if self.program.liveness is not None:
             await self._until_dead(self.program.liveness)
 
@@ -157,7 +163,8 @@ class Child:
         name, words = self.program.name, last_words(self.program.log, since=start_of_words)
         free = free_bytes(self.program.log.parent)
         diagnosis = diagnose(self.program, code, words, free=free)
-        delay = self._history.died(self._clock.monotonic(), was_ready=was_ready)
+        self._died_at = now = self._clock.monotonic()
+        delay = self._history.died(now, was_ready=was_ready)
         if delay is None or diagnosis.hopeless:
             said = "\n".join(f"    | {line}" for line in words) or "    | (it said nothing)"
             how = "died and no restart helps" if diagnosis.hopeless else "keeps dying"

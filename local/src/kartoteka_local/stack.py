@@ -206,7 +206,7 @@ class Stack:
     async def _tell_what_is_waited_for(self) -> None:
         while True:
             await asyncio.sleep(_NEWS_SECONDS)
-            self._console.say(f"Starting …\n{self._reasons()}")
+            self._console.say(f"Not ready yet:\n{self._reasons()}")
 
     def _reasons(self) -> str:
         waiting = [

@@ -24,7 +24,8 @@ class Corpus:
         size = sum(map(len, self.documents.values()))
         return (
             f"{len(self.documents)} PDFs of {self.pages} pages, about {_WORDS_A_PAGE} words a "
-            f"page, {size} bytes in all, one core font, no images; text: the topics of Python's pydoc_data"
+            f"page, {size} bytes in all, one core font, no images; text: the topics of Python's "
+            "pydoc_data"
         )
 
 

@@ -5,11 +5,12 @@ import pytest
 from qdrant_client import AsyncQdrantClient, models
 
 from kartoteka_contracts.access import AuthorisedCabinet
-from kartoteka_contracts.ids import DocumentId, Epoch, Version
+from kartoteka_contracts.ids import DocumentId, Epoch, PointId, Version
 from kartoteka_index import Index, QdrantSettings
 from kartoteka_index.cabinet_filter import (
     belongs,
     chunks_below,
+    chunks_named,
     chunks_of,
     documents_of,
     searched,
@@ -22,6 +23,7 @@ _WORK = (_DOCUMENT, Version(5), Epoch(0))
 _BUILDERS: dict[str, Callable[[Any], models.Filter]] = {
     "chunks_of": lambda of: chunks_of(of, *_WORK),
     "chunks_below": lambda of: chunks_below(of, *_WORK),
+    "chunks_named": lambda of: chunks_named(of, [PointId(_DOCUMENT)]),
     "undecided": lambda of: undecided(of, *_WORK),
     "documents_of": documents_of,
     "searched": lambda of: searched(of, asking(), without=[_WORK]),

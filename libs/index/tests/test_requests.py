@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from qdrant_client import AsyncQdrantClient, models
 
+from kartoteka_contracts.errors import UnavailableError
+from kartoteka_contracts.ids import new_task_id
 from kartoteka_index import Index, Outcome, QdrantSettings, cabinet_filter
 from kartoteka_testkit.index_cases import MODEL, Case, asking, cabinet
 
@@ -95,3 +97,22 @@ async def test_a_search_goes_round_three_times_at_most() -> None:
     assert await index.search(cabinet(), asking(top_k=1)) == []
     assert qdrant.names() == ["query_points", "retrieve"] * 3
     assert index.unpublished_hits == 3 * 22
+
+
+@pytest.mark.parametrize("knows_nothing", [True, False])
+async def test_a_replica_that_lags_behind_makes_no_decision_superseded(
+    knows_nothing: bool,  # noqa: FBT001 - a case
+) -> None:
+    class _LaggingQdrant(AsyncQdrantClient):
+        async def retrieve(self, *args: Any, **kwargs: Any) -> Any:
+            found = await super().retrieve(*args, **kwargs)
+            for record in found:
+                record.payload = (record.payload or {}) | {"fence": 4, "task_id": new_task_id()}
+            return [] if knows_nothing else found
+
+    index = Index(_LaggingQdrant(":memory:"), QdrantSettings(url="memory"), MODEL)
+    await index.ensure()
+    case = Case(index, cabinet())
+    with pytest.raises(UnavailableError) as caught:
+        await index.decide(case.cabinet, case.decision(5))
+    assert caught.value.code == "index_unavailable"

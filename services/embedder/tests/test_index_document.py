@@ -1,14 +1,19 @@
 """Indexing: whatever is repeated, reordered or cut off, the newest version stands, whole."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from indexing_world import CABINET, Countdown, Crash, Crashing, World
+from indexing_world import CABINET, Countdown, Crash, Crashing, WordExtractor, World
 
+from embedder.domain.job import Lease
 from embedder.domain.outcome import Empty, Failed, Indexed, Superseded, Unchanged
+from embedder.domain.parsed import Extraction, Parsed
 from kartoteka_contracts.errors import DocumentError, KartotekaError
+from kartoteka_contracts.keys import record_key
 from kartoteka_index.manifest import Outcome
 
 
@@ -145,6 +150,55 @@ async def test_a_missing_body_is_said_so(world: World) -> None:
     with pytest.raises(KartotekaError) as raised:
         await world.run(job)
     assert raised.value.code == "body_missing"
+
+
+class _Terse(WordExtractor):
+    """Makes fewer chunks of the same body: another parser, or another release's chunker."""
+
+    async def extract(self, body: Path, **options: Any) -> Extraction:
+        found = await super().extract(body, **options)
+        return replace(found, chunks=found.chunks[:2]) if isinstance(found, Parsed) else found
+
+
+async def test_chunks_that_an_earlier_try_made_too_many_are_taken_away(world: World) -> None:
+    job = await world.accept("one\ntwo\nthree\nfour", version=1)
+
+    class Dies:
+        def __init__(self, port: Any) -> None:
+            self._port = port
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "decide":
+                raise Crash(name)
+            return getattr(self._port, name)
+
+    with pytest.raises(Crash):
+        await world.run(job, Dies)
+    assert await world.stored(job) == 4
+    world.extractor = _Terse()
+    outcome = await world.run(job)
+    assert isinstance(outcome, Indexed)
+    assert outcome.result.chunks == 2
+    assert (await world.stored(job), await world.texts()) == (2, ["one", "two"])
+
+
+async def test_a_lease_that_ended_removes_nothing_and_ends_nothing(world: World) -> None:
+    job = await world.accept("one", version=1)
+    lease = Lease()
+    lease.end("the partition went to another worker")
+    with pytest.raises(asyncio.CancelledError):
+        await world.usecase().run(job, lease, lambda _stage, _share: None)
+    assert await world.stored(job) == 1
+
+
+async def test_an_older_record_that_cannot_be_read_harms_nothing(world: World) -> None:
+    first = await world.accept("old", version=1)
+    await world.run(first)
+    key = record_key(first.event.cabinet_id, first.event.document_id, first.event.version)
+    await world.objects.delete([key])
+    await world.objects.create(key, b"{}")
+    assert isinstance(await world.run(await world.accept("new", version=2)), Indexed)
+    assert await world.texts() == ["new"]
 
 
 async def test_a_body_whose_upload_is_under_way_is_kept(world: World) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from qdrant_client import models
 
 from kartoteka_contracts.access import AuthorisedCabinet
-from kartoteka_contracts.ids import CabinetId, DocumentId, Epoch, Version
+from kartoteka_contracts.ids import CabinetId, DocumentId, Epoch, PointId, Version
 from kartoteka_contracts.tasks import DocumentState
 from kartoteka_index.facets import facet
 from kartoteka_index.manifest import Outcome
@@ -18,6 +18,7 @@ __all__ = [
     "belongs",
     "cabinet_value",
     "chunks_below",
+    "chunks_named",
     "chunks_of",
     "documents_of",
     "searched",
@@ -59,6 +60,11 @@ def chunks_below(
         cabinet,
         must=[_equals("document_id", document_id), _below("version", version, "epoch", epoch)],
     )
+
+
+def chunks_named(cabinet: AuthorisedCabinet, ids: Sequence[PointId]) -> models.Filter:
+    """Return the filter for chunks by their ids."""
+    return _within(cabinet, must=[models.HasIdCondition(has_id=list(ids))])
 
 
 def undecided(

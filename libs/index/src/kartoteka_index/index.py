@@ -10,7 +10,7 @@ from qdrant_client import AsyncQdrantClient, models
 
 from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.errors import RequestError, UnavailableError
-from kartoteka_contracts.ids import CabinetId, DocumentId, Epoch, Version
+from kartoteka_contracts.ids import CabinetId, DocumentId, Epoch, Version, point_id
 from kartoteka_contracts.tasks import DocumentState
 from kartoteka_index import cabinet_filter, payloads, schema
 from kartoteka_index.client import QdrantSettings, connect
@@ -28,6 +28,8 @@ _log = get_logger(__name__)
 
 _ROUNDS: Final = 3
 _SPARE: Final = 20
+_LARGEST_BATCH: Final = 256
+"""Points that one write may have left behind in part, whatever its sender's settings were."""
 
 
 class Index:
@@ -115,13 +117,7 @@ class Index:
         ids: list[models.ExtendedPointId] = sorted(set(document_ids))
         if not ids:
             return {}
-        records = await self._retrieve(ids)
-        # Another cabinet's id is answered as an unknown one.
-        found = [
-            payloads.manifest(record.payload or {})
-            for record in records
-            if cabinet_filter.belongs(cabinet, record.payload)
-        ]
+        found = _manifests(cabinet, await self._retrieve(ids))
         return {manifest.document_id: manifest for manifest in found}
 
     async def locate(
@@ -148,13 +144,22 @@ class Index:
         Returns:
             What stands, where this task decided it (by this call or by an earlier delivery of the
             same work: then its outcome may be another); None where the work is superseded.
+
+        Raises:
+            UnavailableError: also where lower work is read back than was written: the replicas
+                that answered do not have the write yet, and to take that for superseded would
+                throw away what was just published.
         """
         await attempt("open manifest", lambda: self._insert(cabinet, decision))
         await attempt("decide", lambda: self._raise_fence(cabinet, decision))
-        stands = await self.manifest(cabinet, decision.document_id)
-        if stands is None:
-            return None
-        mine = (decision.version, decision.epoch, decision.task_id)
+        records = await self._retrieve([decision.document_id])
+        stands = next(iter(_manifests(cabinet, records)), None)
+        if stands is None and records:
+            return None  # another cabinet's
+        asked = (decision.version, decision.epoch)
+        if stands is None or (stands.fence, stands.epoch) < asked:
+            raise UnavailableError("index_unavailable", "Qdrant answers with an older manifest")
+        mine = (*asked, decision.task_id)
         return stands if (stands.fence, stands.epoch, stands.task_id) == mine else None
 
     async def sweep(
@@ -168,6 +173,28 @@ class Index:
     ) -> None:
         """Delete the chunks of exactly this work."""
         await self._delete(cabinet_filter.chunks_of(cabinet, document_id, version, epoch))
+
+    async def trim(
+        self,
+        cabinet: AuthorisedCabinet,
+        document_id: DocumentId,
+        version: Version,
+        epoch: Epoch,
+        *,
+        chunks: int,
+        stored: int,
+    ) -> None:
+        """Delete the chunks of exactly this work that lie behind its first ``chunks``.
+
+        An earlier try at it, read by another parser or cut by another release, may have made more:
+        ``stored`` of them. The chunks that are to stay are not touched, so another try that
+        publishes them meanwhile loses nothing.
+        """
+        ids = [
+            point_id(cabinet.cabinet_id, document_id, version, epoch, n)
+            for n in range(chunks, stored + _LARGEST_BATCH)
+        ]
+        await self._delete(cabinet_filter.chunks_named(cabinet, ids))
 
     async def search(self, cabinet: AuthorisedCabinet, query: SearchQuery) -> list[Hit]:
         """Return the nearest published chunks of the cabinet, nearest first.
@@ -303,6 +330,13 @@ class Index:
                 continue
             self.foreign_hits += 1
             _log.error("foreign_point_dropped", cabinet_id=cabinet.cabinet_id, point_id=point.id)
+
+
+def _manifests(cabinet: AuthorisedCabinet, records: Iterable[models.Record]) -> Iterator[Manifest]:
+    """Give the cabinet's manifests; another cabinet's id is answered as an unknown one."""
+    for record in records:
+        if record.payload is not None and cabinet_filter.belongs(cabinet, record.payload):
+            yield payloads.manifest(record.payload)
 
 
 def _cursor(text: str) -> str:

@@ -84,6 +84,19 @@ class ChunkIndex(Protocol):
         """Delete the document's chunks strictly below (version, epoch)."""
         ...
 
+    async def trim(
+        self,
+        cabinet: AuthorisedCabinet,
+        document_id: DocumentId,
+        version: Version,
+        epoch: Epoch,
+        *,
+        chunks: int,
+        stored: int,
+    ) -> None:
+        """Delete chunks of exactly this work that lie behind its first ``chunks``."""
+        ...
+
     async def discard(
         self, cabinet: AuthorisedCabinet, document_id: DocumentId, version: Version, epoch: Epoch
     ) -> None:

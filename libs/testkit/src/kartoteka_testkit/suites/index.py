@@ -179,6 +179,16 @@ class ChunkSuite:
         await index.discard(case.cabinet, case.document_id, Version(5), Epoch(1))
         assert [await case.count(*work) for work in ((5, 0), (5, 1), (6, 0))] == [3, 0, 3]
 
+    async def test_a_trim_takes_what_lies_behind_and_leaves_the_rest(self, index: Index) -> None:
+        case = Case(index, cabinet())
+        for work in ((5, 0), (5, 1)):
+            await case.write(*work, count=5)
+        await index.trim(case.cabinet, case.document_id, Version(5), Epoch(0), chunks=2, stored=5)
+        assert [await case.count(*work) for work in ((5, 0), (5, 1))] == [2, 5]
+        await index.decide(case.cabinet, case.decision(5))
+        hits = await index.search(case.cabinet, asking())
+        assert {hit.start for hit in hits} == {0, 10}
+
     async def test_sweeps_and_discards_stay_within_document_and_cabinet(self, index: Index) -> None:
         case = Case(index, cabinet(7))
         other = Case(index, cabinet(7), "b.txt")

@@ -4,6 +4,7 @@ Every step may be repeated: point ids are derived, decisions are conditional, an
 its own decision goes on from there. A crash at any await is repaired by the next delivery.
 """
 
+import asyncio
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -174,16 +175,16 @@ class IndexDocument:
     async def _publish(self, work: _Work, parsed: Parsed) -> Outcome:
         event = work.event
         with work.watch.measure(Stage.WRITING):
-            stored = await self._index.count(
-                work.cabinet, event.document_id, event.version, event.epoch
-            )
+            stored = await self._stored(work, len(parsed.chunks))
         if stored != len(parsed.chunks):
             raise UnavailableError(
                 "index_unavailable",
                 f"Qdrant holds {stored} of {len(parsed.chunks)} chunks that it acknowledged",
             )
         if work.lease.ended is not None:
-            return await self._discard(work)
+            # A library has swallowed the cancellation that came with it. Nothing is removed: the
+            # same chunks may be another worker's by now, and published.
+            raise asyncio.CancelledError(work.lease.ended)
         published = Published(
             version=event.version,
             epoch=event.epoch,
@@ -199,6 +200,16 @@ class IndexDocument:
             published_at=self._clock.now(),
         )
         return await self._decide(work, Decided.PUBLISHED, published=published, parsed=parsed)
+
+    async def _stored(self, work: _Work, chunks: int) -> int:
+        """Return how many chunks are stored, once what an earlier try left too many is gone."""
+        event = work.event
+        of = (work.cabinet, event.document_id, event.version, event.epoch)
+        stored = await self._index.count(*of)
+        if stored <= chunks:
+            return stored
+        await self._index.trim(*of, chunks=chunks, stored=stored)
+        return await self._index.count(*of)
 
     async def _decide(
         self, work: _Work, outcome: Decided, *, published: Published | None, parsed: Parsed

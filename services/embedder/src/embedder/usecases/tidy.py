@@ -1,10 +1,15 @@
 """Bodies that nothing can ask for again."""
 
+from pydantic import ValidationError
+
 from embedder.ports import Bodies
 from kartoteka_contracts.events import DocumentRecord, DocumentSubmitted
 from kartoteka_contracts.keys import body_prefix, record_prefix, record_version
+from kartoteka_runtime.logs import get_logger
 
 __all__ = ["OlderBodies"]
+
+_log = get_logger(__name__)
 
 
 class OlderBodies:
@@ -30,7 +35,16 @@ class OlderBodies:
             version = record_version(key)
             if version is None or version >= event.version:
                 continue
-            record = DocumentRecord.model_validate_json(await self._bodies.read(key))
-            if record.body_key in others:
+            record = _record(key, await self._bodies.read(key))
+            if record is not None and record.body_key in others:
                 obsolete.append(record.body_key)
         await self._bodies.delete(obsolete)
+
+
+def _record(key: str, content: bytes) -> DocumentRecord | None:
+    try:
+        return DocumentRecord.model_validate_json(content)
+    except ValidationError:
+        # Of another release, or damaged. Its body stays; the document that is published is well.
+        _log.warning("record_unreadable", key=key)
+        return None

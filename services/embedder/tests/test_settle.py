@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from indexing_world import World, delivered
@@ -13,10 +14,11 @@ from embedder.usecases.settle import SettleJobs
 from kartoteka_contracts.codec import decode
 from kartoteka_contracts.dead_letter import DeadLetter
 from kartoteka_contracts.envelope import Envelope
-from kartoteka_contracts.errors import MalformedEventError
+from kartoteka_contracts.errors import KartotekaError, MalformedEventError, RequestError
 from kartoteka_contracts.events import TaskProgressed, TaskStatusChanged
 from kartoteka_contracts.tasks import Stage, TaskStatus
 from kartoteka_runtime.clock import SystemClock
+from kartoteka_runtime.producer import Delivered
 
 
 @pytest.fixture
@@ -115,6 +117,36 @@ async def test_whatever_else_goes_wrong_is_tried_again(world: World) -> None:
     assert "planted" in status.error.message
 
 
+async def test_a_failure_that_the_index_does_not_take_ends_the_task_all_the_same(
+    world: World,
+) -> None:
+    job = await world.accept("?timeout", version=1)
+
+    async def refuse(*_args: object) -> None:
+        raise KartotekaError("internal", "Qdrant answered 400")
+
+    world.index.decide = refuse  # type: ignore[method-assign, assignment] # the planted fault
+    envelope = Envelope(event_id="e", attempt=3)
+    await _settle(world).handle(replace(job, envelope=envelope), Lease())
+    assert [topic for topic, *_ in world.log.sent] == ["documents.dlq", "task.status"]
+    (status,) = _statuses(world)
+    assert status.status is TaskStatus.FAILED
+
+
+async def test_what_an_unknown_error_says_is_cut_and_made_text(world: World) -> None:
+    job = await world.accept("text", version=1)
+
+    async def explode(*_args: object, **_kwargs: object) -> None:
+        raise ValueError("\ud800" * 2_000_000)
+
+    world.extractor.extract = explode  # type: ignore[method-assign, assignment] # the planted fault
+    await _settle(world).handle(job, Lease())
+    (status,) = _statuses(world)
+    assert status.error is not None
+    assert status.error.message.startswith("ValueError: ???")
+    assert len(status.error.message) < 2000
+
+
 async def test_superseded_work_ends_so(world: World) -> None:
     job = await world.accept("text", version=1)
     await _settle(world).supersede(job)
@@ -128,3 +160,22 @@ async def test_an_unreadable_record_is_kept_raw(world: World) -> None:
     ((topic, key, value, headers),) = world.log.sent
     assert (topic, key, value) == ("documents.dlq", "", b"\xff\x00")
     assert DeadLetter.from_headers(list(headers)).reason == "event_malformed"
+
+
+async def test_an_unreadable_record_that_is_too_large_is_kept_by_its_place(world: World) -> None:
+    job: Job = delivered((await world.accept("text", version=1)).event, offset=17)
+    most = 1000
+    send = world.log.send
+
+    async def limited(topic: str, *, key: str, value: bytes, **more: Any) -> Delivered:
+        if len(key) + len(value) > most:
+            raise RequestError("body_too_large")
+        return await send(topic, key=key, value=value, **more)
+
+    world.log.send = limited  # type: ignore[method-assign] # Kafka's limit
+    record = replace(job.record, value=b"x" * 2000, key=b"k" * 2000)
+    await _settle(world).reject(record, MalformedEventError("not JSON"))
+    ((topic, _, value, headers),) = world.log.sent
+    assert (topic, value) == ("documents.dlq", b"")
+    letter = DeadLetter.from_headers(list(headers))
+    assert (letter.reason, letter.origin_offset) == ("event_malformed", 17)

@@ -18,7 +18,13 @@ from embedder.usecases.index_document import IndexDocument
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.dead_letter import DeadLetter
 from kartoteka_contracts.envelope import Envelope
-from kartoteka_contracts.errors import ERRORS, EventError, KartotekaError, UnavailableError
+from kartoteka_contracts.errors import (
+    ERRORS,
+    EventError,
+    KartotekaError,
+    RequestError,
+    UnavailableError,
+)
 from kartoteka_contracts.events import (
     IndexResult,
     TaskError,
@@ -41,6 +47,10 @@ _PROGRESS_TOPIC: Final = "task.progress"
 
 _OUTAGE: Final = Backoff(base=0.5, limit=15.0)
 """An outage is not the document's fault: the try waits in its place and burns no attempt."""
+
+_MOST_SAID: Final = 1000
+"""Characters of an unknown error's message."""
+_MOST_KEY: Final = 256
 
 T = TypeVar("T")
 
@@ -70,7 +80,9 @@ class SettleJobs:
             await self._failed_try(job, error.code, error.message, report.stage)
         except Exception as error:  # noqa: BLE001 - the job's boundary: whatever went wrong is settled
             _log.exception("job_failed_unexpectedly", task_id=job.event.task_id)
-            message = f"{type(error).__name__}: {error}"
+            # Whatever a library says must fit a record, and be text that can be encoded.
+            said = f"{type(error).__name__}: {error}"[:_MOST_SAID]
+            message = said.encode(errors="replace").decode()
             await self._failed_try(job, "unexpected", message, report.stage)
         else:
             await self._settle(job, outcome)
@@ -116,10 +128,7 @@ class SettleJobs:
         if not error.retriable or due is None:
             if error.retriable:
                 code, message = "retries_exhausted", f"{code}: {message}"
-            outcome = await _through_outages(
-                lambda: self._index_document.give_up(job, code, message, stage)
-            )
-            await self._settle(job, outcome)
+            await self._settle(job, await self._give_up(job, code, message, stage))
             return
         envelope = Envelope(
             event_id=job.envelope.event_id,
@@ -138,6 +147,16 @@ class SettleJobs:
             update={"error": error, "next_attempt_at": due}
         )
         await self._send(_STATUS_TOPIC, status.key, encode(status), ())
+
+    async def _give_up(self, job: Job, code: str, message: str, stage: Stage) -> Outcome:
+        try:
+            return await _through_outages(
+                lambda: self._index_document.give_up(job, code, message, stage)
+            )
+        except Exception:  # noqa: BLE001 - raised from here it would end one worker after the other
+            # The index does not even take the failure. The dead letter and the status do.
+            _log.exception("failure_not_noted", task_id=job.event.task_id, code=code)
+            return Failed(code=code, message=message, stage=stage)
 
     async def _bury(self, job: Job, failed: Failed) -> None:
         """Dead letter first, then the end of the task."""
@@ -181,7 +200,13 @@ class SettleJobs:
 
     async def _send_dead_letter(self, record: RawRecord, letter: DeadLetter) -> None:
         key = (record.key or b"").decode("utf-8", "replace")
-        await self._send(_DEAD_LETTER_TOPIC, key, record.value or b"", letter.to_headers())
+        headers = letter.to_headers()
+        try:
+            await self._send(_DEAD_LETTER_TOPIC, key, record.value or b"", headers)
+        except RequestError:
+            # A foreign producer's, larger than ours may send: the headers say where it lies.
+            _log.error("dead_letter_without_value", **_place(record.origin))
+            await self._send(_DEAD_LETTER_TOPIC, key[:_MOST_KEY], b"", headers)
 
     async def _send_status(
         self, job: Job, status: TaskStatus, result: IndexResult | None = None

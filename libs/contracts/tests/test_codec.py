@@ -88,8 +88,34 @@ def test_unreadable_headers_read_as_a_first_try(headers: list[tuple[str, bytes |
     assert envelope.attempt >= 0
 
 
+@pytest.mark.parametrize("digits", [19, 20, 5000])
+def test_a_number_that_fits_nowhere_reads_as_none(digits: int) -> None:
+    headers = [("attempt", b"9" * digits), ("not_before", b"9" * digits)]
+    assert Envelope.from_headers(headers) == Envelope()
+
+
+@pytest.mark.parametrize("half", [b"\\ud800", b"\\uDFFF", b"\xed\xa0\x80"])
+def test_half_of_a_surrogate_pair_is_no_text(half: bytes) -> None:
+    event = encode(builders.submitted(metadata={"note": "HERE \U0001f600"}))
+    assert isinstance(decode(event), DocumentSubmitted)
+    assert isinstance(decode(event.replace(b"HERE", b"\\ud83d\\ude00")), DocumentSubmitted)
+    with pytest.raises(MalformedEventError):
+        decode(event.replace(b"HERE", half))
+
+
+@pytest.mark.parametrize("name", ["x-attempts", "x-first-failed-at", "x-original-offset"])
+def test_a_dead_letter_with_a_number_that_fits_nowhere_is_refused(name: str) -> None:
+    headers = dict(_letter().to_headers()) | {name: b"9" * 19}
+    with pytest.raises(ValueError, match="64 bits"):
+        DeadLetter.from_headers(list(headers.items()))
+
+
 def test_a_dead_letter_survives_its_headers() -> None:
-    letter = DeadLetter(
+    assert DeadLetter.from_headers(_letter().to_headers()) == _letter()
+
+
+def _letter() -> DeadLetter:
+    return DeadLetter(
         reason="encrypted",
         message="п" * 3,
         stage="parsing",
@@ -100,7 +126,6 @@ def test_a_dead_letter_survives_its_headers() -> None:
         origin_offset=9,
         task_id="t",
     )
-    assert DeadLetter.from_headers(letter.to_headers()) == letter
 
 
 def test_an_authorised_cabinet_cannot_be_made_by_hand() -> None:

@@ -91,6 +91,15 @@ async def test_a_task_is_found_with_all_that_was_said_of_it(catalogue: SqliteCat
     assert task.result.chunks == 3
 
 
+async def test_an_attempt_that_no_row_can_hold_is_left_out(catalogue: SqliteCatalogue) -> None:
+    builder = BatchBuilder()
+    event = status_changed(submitted(), TaskStatus.SUCCEEDED, attempt=2**63)
+    builder.add(Record("task.status", event))
+    assert len(builder.unreadable) == 1
+    await catalogue.apply(builder.batch({_STATUS: 1}))
+    assert await catalogue.positions() == {_STATUS: 1}
+
+
 async def test_what_was_applied_outlives_the_process(tmp_path: Path, clock: FrozenClock) -> None:
     event = submitted()
     first = SqliteCatalogue(tmp_path, clock)

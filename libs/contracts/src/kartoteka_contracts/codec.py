@@ -23,6 +23,7 @@ EVENT_TYPES: Final[dict[tuple[str, int], type[Event]]] = {
 """Every event by type name and schema version."""
 
 _SHOWN_ERRORS: Final = 3
+_ESCAPED_SURROGATE: Final = r"\ud"
 
 
 def encode(event: Event) -> bytes:
@@ -54,7 +55,10 @@ def _object(value: bytes | None) -> dict[str, Any]:
     if value is None:
         raise MalformedEventError("the record has no value")
     try:
-        raw = json.loads(value)
+        text = value.decode()
+        raw = json.loads(text)
+        if _ESCAPED_SURROGATE in text.lower():  # half of a pair could never be written again
+            json.dumps(raw, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise MalformedEventError("the value is not JSON in UTF-8") from error
     if not isinstance(raw, dict):

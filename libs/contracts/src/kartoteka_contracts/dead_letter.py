@@ -7,6 +7,7 @@ __all__ = ["DeadLetter"]
 
 _PREFIX: Final = "x-"
 _MAX_MESSAGE_BYTES: Final = 1024
+_MOST: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,17 +51,24 @@ class DeadLetter:
 
         Raises:
             KeyError: a header is missing.
-            ValueError: a number is none.
+            ValueError: a number is none, or does not fit 64 bits.
         """
         found = {name: value.decode("utf-8", "replace") for name, value in headers}
         return cls(
             reason=found["x-reason"],
             message=found["x-message"],
             stage=found["x-stage"],
-            attempts=int(found["x-attempts"]),
-            first_failed_at_ms=int(found["x-first-failed-at"]),
+            attempts=_number(found["x-attempts"]),
+            first_failed_at_ms=_number(found["x-first-failed-at"]),
             origin_topic=found["x-original-topic"],
-            origin_partition=int(found["x-original-partition"]),
-            origin_offset=int(found["x-original-offset"]),
+            origin_partition=_number(found["x-original-partition"]),
+            origin_offset=_number(found["x-original-offset"]),
             task_id=found["x-task-id"],
         )
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if abs(number) > _MOST:
+        raise ValueError("the number does not fit 64 bits")
+    return number

@@ -11,6 +11,8 @@ _TRACEPARENT: Final = "traceparent"
 _ATTEMPT: Final = "attempt"
 _NOT_BEFORE: Final = "not_before"
 _FIRST_FAILED_AT: Final = "first_failed_at"
+_MOST: Final = 2**63 - 1
+"""Larger numbers fit no reader's column, and are no attempt and no time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,4 +70,7 @@ def _text(number: int | None) -> str | None:
 
 
 def _natural(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+    if text is None or not (text.isascii() and text.isdigit()) or len(text) > len(str(_MOST)):
+        return None
+    number = int(text)
+    return number if number <= _MOST else None

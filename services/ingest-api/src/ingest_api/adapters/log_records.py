@@ -23,7 +23,7 @@ from kartoteka_contracts.events import (
     TaskProgressed,
     TaskStatusChanged,
 )
-from kartoteka_contracts.ids import CabinetId
+from kartoteka_contracts.ids import MAX_EXACT_INTEGER, CabinetId
 from kartoteka_contracts.tasks import TaskKind, TaskStatus
 
 __all__ = ["BatchBuilder", "LogRecord", "status_event"]
@@ -134,9 +134,11 @@ def status_event(task: Task) -> TaskStatusChanged:
 
 
 def _task_seen(record: LogRecord) -> TaskSeen:
-    event = decode(record.value)
+    task = _task(decode(record.value), record)
+    if task.attempt > MAX_EXACT_INTEGER:
+        raise MalformedEventError("the attempt is no number of tries")
     return TaskSeen(
-        task=_task(event, record),
+        task=task,
         is_compacted=record.topic == _STATUS,
         logged_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
     )

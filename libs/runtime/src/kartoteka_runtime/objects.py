@@ -323,7 +323,10 @@ def _translated(operation: str, key: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise ObjectMissingError(key) from error
-    except (BaseError, OSError, ValueError) as error:
+    except ValueError as error:
+        # The store was not even asked: no waiting makes a key of this.
+        raise KartotekaError("internal", f"{key!r} is no key of object storage") from error
+    except (BaseError, OSError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UnavailableError(
             "object_store_unavailable",

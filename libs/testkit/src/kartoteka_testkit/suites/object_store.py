@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from kartoteka_contracts.errors import RequestError
+from kartoteka_contracts.errors import KartotekaError, RequestError
 from kartoteka_runtime.objects import ObjectMissingError, ObjectStore, ObjectStoreSettings
 
 __all__ = ["ObjectStoreSuite", "in_chunks"]
@@ -105,6 +105,14 @@ class ObjectStoreSuite:
         assert caught.value.code == "body_missing"
         with pytest.raises(ObjectMissingError):
             await store.download("bodies/none", tmp_path / "body")
+
+    @pytest.mark.parametrize("key", ["../up", "a//b", "a/./b", "a\ud800"])
+    async def test_what_can_be_no_key_is_not_waited_for(
+        self, store: ObjectStore, tmp_path: Path, key: str
+    ) -> None:
+        with pytest.raises(KartotekaError) as caught:
+            await store.download(key, tmp_path / "body")
+        assert not caught.value.retriable
 
     async def test_keys_are_sorted_and_of_whole_segments(self, store: ObjectStore) -> None:
         for key in ("a/2/y", "a/10/x", "a/1/z", "a/1/b", "b/1"):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_api.adapters.sqlite_catalogue import SqliteCatalogue
+from ingest_api.adapters.sqlite_catalogue import CatalogueUnwritableError, SqliteCatalogue
 from ingest_api.adapters.view_snapshots import ViewSnapshots
 from ingest_api.domain.log_batch import LogBatch, Partition, TaskSeen
 from ingest_api.domain.task import Task
@@ -86,6 +86,18 @@ async def test_one_snapshot_an_hour_by_one_replica_and_old_ones_leave(
     keys = await store.keys("views/")
     assert len([key for key in keys if key.endswith(".sqlite")]) == 2
     assert len([key for key in keys if key.endswith(".claim")]) == 1
+
+
+async def test_a_snapshot_that_could_not_be_moved_leaves_the_catalogue_usable(
+    tmp_path: Path, clock: FrozenClock
+) -> None:
+    async with catalogue_in(tmp_path, clock) as catalogue:
+        with pytest.raises(CatalogueUnwritableError):
+            await catalogue.adopt(tmp_path / "gone")
+        assert not catalogue.is_open
+        await catalogue.open()
+        await catalogue.wipe("log-1")
+        await take_in(catalogue, submitted(), 1)
 
 
 async def test_a_damaged_snapshot_is_as_good_as_none(

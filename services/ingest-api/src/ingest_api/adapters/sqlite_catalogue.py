@@ -234,6 +234,9 @@ class SqliteCatalogue:
         return self._db
 
     def _open(self) -> None:
+        if self._lock is not None:  # the file could not be opened again after it was replaced
+            self._db = catalogue_schema.connect(self._folder)
+            return
         self._folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

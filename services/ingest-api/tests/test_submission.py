@@ -76,6 +76,15 @@ def test_a_cabinet_is_a_positive_integer_that_floats_can_hold(sent: str) -> None
         cabinet_id_of(sent)
 
 
+def test_a_list_that_would_grow_beyond_bounds_beside_its_key_is_refused() -> None:
+    sent = json.dumps({"k" * 30_000: list(range(3000))}).encode()
+    with pytest.raises(RequestError) as caught:
+        metadata_of(sent)
+    assert caught.value.code == "invalid_metadata"
+    tags = {"tags": [f"tag-{n}" for n in range(3000)]}
+    assert metadata_of(json.dumps(tags).encode()) == tags
+
+
 def test_metadata_is_read() -> None:
     assert metadata_of(b'{"year": 2026, "tags": ["a", null, true, 1.5]}') == {
         "year": 2026,

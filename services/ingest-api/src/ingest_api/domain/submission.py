@@ -104,6 +104,11 @@ def metadata_of(text: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _invalid("it is not a JSON object")
     _check(value, depth=1)
+    # Each item of a list is stored beside its key, with every piece of the document: a long key
+    # over a long list would grow to gigabytes.
+    for key, item in value.items():
+        if isinstance(item, list) and len(key.encode()) * len(item) > MAX_METADATA_BYTES:
+            raise _invalid(f"the list of {len(item)} items is too long for its key; shorten either")
     return value
 
 

@@ -10,8 +10,7 @@ All that must be known of aiokafka's insides stands here:
 """
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaProducer
@@ -141,8 +140,12 @@ async def _close(producer: Any) -> None:
     await _bounded(producer.stop)
 
 
-async def _bounded(end: Callable[[], Awaitable[None]]) -> None:
-    # Errors of an end are of no use to anybody.
-    with contextlib.suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await end()
+async def _bounded(end: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    # In a task of its own: the client can end with the cancellation of a task of its own, which
+    # would pass for ours, and nobody would connect again. Errors of an end are of no use.
+    ending = asyncio.create_task(end())
+    await asyncio.wait([ending], timeout=_CLOSE_SECONDS)
+    if not ending.done():
+        ending.cancel()
+    elif not ending.cancelled():
+        ending.exception()

@@ -70,3 +70,10 @@ async def test_a_faust_without_its_extension_is_refused(monkeypatch: pytest.Monk
     monkeypatch.setattr(streams, "_CStreamIterator", None)
     with pytest.raises(RuntimeError, match="extension"):
         app_of(KafkaSettings(bootstrap_servers="a:1"))
+
+
+async def test_a_stop_before_the_group_is_joined_is_a_quiet_one() -> None:
+    log = FaustLog(KafkaSettings(bootstrap_servers="a:1"), GroupOptions(group="g"), Sink())
+    log.pause()
+    await log.commit()
+    await log.stop()

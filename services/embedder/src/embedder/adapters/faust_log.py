@@ -113,6 +113,8 @@ class FaustLog:
 
     def pause(self) -> None:
         """Fetch nothing more; membership goes on."""
+        if not self._joined.is_set():
+            return  # a stop in the middle of a start: there is no consumer to ask yet
         assignment = self._app.consumer.assignment()
         if assignment:
             self._app.consumer.pause_partitions(assignment)

@@ -67,7 +67,7 @@ class _LeakyQdrant(AsyncQdrantClient):
 
 @pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
 async def test_foreign_points_are_dropped_and_counted_even_where_the_filter_fails() -> None:
-    index = Index(_LeakyQdrant(":memory:"), QdrantSettings(url="memory"), MODEL)
+    index = Index(_LeakyQdrant(":memory:"), QdrantSettings(url="http://memory"), MODEL)
     await index.ensure()
     mine, theirs = Case(index, cabinet(7)), Case(index, cabinet(8))
     await mine.publish(5)

@@ -17,7 +17,7 @@ _work = st.tuples(_number, st.sampled_from([0, 1, 2, MAX_EXACT_INTEGER]))
 
 
 def _index() -> Index:
-    index = Index(SteppedQdrant(), QdrantSettings(url="memory"), MODEL)
+    index = Index(SteppedQdrant(), QdrantSettings(url="http://memory"), MODEL)
     run_through(index.ensure())
     return index
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect:U
 
 @pytest.fixture
 async def index() -> AsyncIterator[Index]:
-    opened = Index(AsyncQdrantClient(":memory:"), QdrantSettings(url="memory"), MODEL)
+    opened = Index(AsyncQdrantClient(":memory:"), QdrantSettings(url="http://memory"), MODEL)
     await opened.ensure()
     yield opened
     await opened.close()

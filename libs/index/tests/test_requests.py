@@ -49,7 +49,7 @@ class _RecordingQdrant(AsyncQdrantClient):
 
 async def _opened() -> tuple[_RecordingQdrant, Index]:
     qdrant = _RecordingQdrant()
-    index = Index(qdrant, QdrantSettings(url="memory"), MODEL)
+    index = Index(qdrant, QdrantSettings(url="http://memory"), MODEL)
     await index.ensure()
     return qdrant, index
 
@@ -110,7 +110,7 @@ async def test_a_replica_that_lags_behind_makes_no_decision_superseded(
                 record.payload = (record.payload or {}) | {"fence": 4, "task_id": new_task_id()}
             return [] if knows_nothing else found
 
-    index = Index(_LaggingQdrant(":memory:"), QdrantSettings(url="memory"), MODEL)
+    index = Index(_LaggingQdrant(":memory:"), QdrantSettings(url="http://memory"), MODEL)
     await index.ensure()
     case = Case(index, cabinet())
     with pytest.raises(UnavailableError) as caught:

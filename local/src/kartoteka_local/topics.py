@@ -26,4 +26,4 @@ async def provision_topics(plan: Plan) -> None:
     )
     if ran.code != 0:
         lines = "\n".join(f"    | {line}" for line in ran.words)
-        raise StackError(f"The topics on {plan.kafka_address} are not as they must be:\n{lines}")
+        raise StackError(f"The topics on {plan.kafka_address} could not be made ready:\n{lines}")

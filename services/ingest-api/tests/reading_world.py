@@ -167,7 +167,7 @@ async def reading_world(folder: Path) -> AsyncIterator[World]:
     catalogue = SqliteCatalogue(folder, FrozenClock(EPOCH))
     await catalogue.open()
     await catalogue.wipe("log-1")
-    index = Index(AsyncQdrantClient(":memory:"), QdrantSettings(url="memory"), MODEL)
+    index = Index(AsyncQdrantClient(":memory:"), QdrantSettings(url="http://memory"), MODEL)
     await index.ensure()
     new = World(catalogue=catalogue, changes=TaskChanges(limit=3), index=index)
     new.keys.add("all")

@@ -13,7 +13,7 @@ class QdrantSettings(Fragment):
 
     prefix: ClassVar[str] = "QDRANT_"
 
-    url: str
+    url: str = Field(pattern=r"^https?://[^/]")
     """Base URL of Qdrant's REST interface, as ``http://qdrant:6333``."""
     api_key: SecretStr | None = None
     """Sent in the ``api-key`` header; unset where Qdrant has no key."""

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self, get_type_hints
+from typing import Annotated, ClassVar, Self, get_type_hints
 
 from pydantic import Field, model_validator
 
@@ -100,7 +100,7 @@ class EmbeddingsSettings(Fragment):
 
     prefix: ClassVar[str] = "EMBEDDINGS_"
 
-    urls: tuple[str, ...] = Field(min_length=1)
+    urls: tuple[Annotated[str, Field(pattern=r"^https?://[^/]")], ...] = Field(min_length=1)
     """Base URLs of the embedders, comma-separated; asked in turn. A name with several addresses
     counts as all of them."""
     timeout: float = Field(default=10.0, gt=0)

@@ -59,7 +59,7 @@ def machine() -> dict[str, Any]:
 class Report:
     """What one run measured; printed as it comes, saved at the end."""
 
-    command: str = field(default_factory=lambda: "make bench " + " ".join(sys.argv[1:]))
+    command: str = field(default_factory=lambda: f'make bench BENCH="{" ".join(sys.argv[1:])}"')
     begun_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     machine: dict[str, Any] = field(default_factory=machine)
     data: dict[str, str] = field(default_factory=dict)

@@ -322,6 +322,7 @@ async def test_a_cancellation_from_within_does_not_end_the_view(tmp_path: Path) 
     try:
         await until(lambda: "cannot be built" in one.health.holds.get("view", ""))
         assert catalogue.opened > 1
+        assert "Kafka does not answer" in one.health.holds["view"]
     finally:
         running.cancel()
         await asyncio.wait([running], timeout=10)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaConnectionError, KafkaError, for_code
 
 from kartoteka_contracts.errors import UnavailableError
 from kartoteka_contracts.topics import TOPICS, Topic
@@ -97,8 +97,13 @@ async def _admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     except (KafkaError, OSError, TimeoutError) as error:
         raise UnavailableError(
             "event_log_unavailable",
-            f"Kafka at {kafka.bootstrap_servers} does not answer: {error!r}",
+            f"Kafka at {kafka.bootstrap_servers} does not answer{_why(error)}",
         ) from error
+
+
+def _why(error: Exception) -> str:
+    # "Unable to bootstrap from", and Python's view of the addresses: nothing is said by it.
+    return "" if isinstance(error, KafkaConnectionError) else f": {error!r}"
 
 
 async def _find(client: AIOKafkaAdminClient, topics: Mapping[str, Topic]) -> dict[str, FoundTopic]:

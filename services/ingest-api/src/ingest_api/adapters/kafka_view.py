@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaConnectionError, KafkaError, OffsetOutOfRangeError
 
 from ingest_api.adapters.log_identity import Log, describe_log
 from ingest_api.adapters.log_reader import VIEW_TOPICS, LogReader
@@ -144,7 +144,7 @@ class KafkaView:
                 self._goal = None
                 self._health.hold(_HOLD, "the view's file was damaged and is built anew")
             except (KafkaError, OSError, *_UNUSABLE, TimeoutError) as error:
-                reason = str(error) or type(error).__name__
+                reason = _reason(error)
                 _log.warning("view_cannot_read", reason=reason)
                 if not self.is_caught_up:
                     self._health.hold(_HOLD, f"the view cannot be built: {reason}")
@@ -318,3 +318,9 @@ class KafkaView:
 def _is_to_end() -> bool:
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KafkaConnectionError):  # it would show Python's view of the addresses
+        return "Kafka does not answer"
+    return str(error) or type(error).__name__

@@ -100,5 +100,6 @@ async def test_documents_are_listed_page_by_page_decided_and_waiting_alike(world
 async def test_a_foreign_cabinet_lists_nothing(world: World) -> None:
     assert (await world.get("/rag/cabinets/8/documents", "seven")).status_code == 403
     assert (await world.get("/rag/cabinets/x/documents", "seven")).status_code == 422
-    bad = await world.get("/rag/cabinets/7/documents", "seven", cursor="zzz")
-    assert bad.status_code == 422
+    for wrong in ({"cursor": "zzz"}, {"status": "failed"}):
+        bad = await world.get("/rag/cabinets/7/documents", "seven", **wrong)
+        assert bad.status_code == 422, wrong

@@ -150,6 +150,7 @@ async def test_tasks_are_listed_page_by_page_within_the_keys_cabinets(world: Wor
         ({"limit": 0}, 422),
         ({"limit": 501}, 422),
         ({"status": "happy"}, 422),
+        ({"cabinet_id": "7"}, 422),
     ],
     ids=str,
 )

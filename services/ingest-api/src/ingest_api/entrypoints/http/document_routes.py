@@ -13,6 +13,7 @@ from ingest_api.entrypoints.http.path_ids import (
     document_in_path,
 )
 from ingest_api.entrypoints.http.problems import responses
+from ingest_api.entrypoints.http.query_parameters import only
 from ingest_api.entrypoints.http.security import AUTH_CODES, require
 from ingest_api.usecases.document import Document
 from ingest_api.usecases.read_documents import ReadDocuments
@@ -140,6 +141,7 @@ def router(documents: ReadDocuments) -> APIRouter:
         "/cabinets/{cabinet_id}/documents",
         responses=responses(*AUTH_CODES, "invalid_request", *_AWAY),
         summary="List a cabinet's documents",
+        dependencies=[Depends(only("state", "cursor", "limit"))],
     )
     async def list_documents(
         cabinet_id: str,

@@ -17,6 +17,7 @@ from ingest_api.entrypoints.http.path_ids import (
     task_place,
 )
 from ingest_api.entrypoints.http.problems import responses
+from ingest_api.entrypoints.http.query_parameters import only
 from ingest_api.entrypoints.http.security import AUTH_CODES, require
 from ingest_api.usecases.read_tasks import ReadTasks, TaskWish
 from kartoteka_contracts.errors import UnavailableError
@@ -141,7 +142,12 @@ def router(tasks: ReadTasks) -> APIRouter:
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 
-    @routes.get("/tasks", responses=responses(*AUTH_CODES, "invalid_request"), summary="List tasks")
+    @routes.get(
+        "/tasks",
+        responses=responses(*AUTH_CODES, "invalid_request"),
+        summary="List tasks",
+        dependencies=[Depends(only("cabinet", "status", "cursor", "limit"))],
+    )
     async def list_tasks(
         principal: _Reader,
         cabinet: Annotated[

@@ -265,6 +265,22 @@ async def test_a_lower_record_that_came_last_is_to_be_repaired_until_it_was(
     assert await catalogue.to_repair(10) == []
 
 
+async def test_a_repair_that_a_lower_record_overtook_stays_owed(
+    catalogue: SqliteCatalogue,
+) -> None:
+    event = submitted()
+    end = seen(status_changed(event, TaskStatus.SUCCEEDED), "task.status")
+    retry = seen(status_changed(event, TaskStatus.RETRYING), "task.status")
+    await catalogue.apply(batch(end, retry))
+    assert await catalogue.to_repair(10) != []
+    # The repair is in the log, and read back, before its writer hears so; then comes the other.
+    await catalogue.apply(batch(end, retry, offset=4))
+    await catalogue.repaired(event.task_id)
+    assert [task.status for task in await catalogue.to_repair(10)] == [TaskStatus.SUCCEEDED]
+    await catalogue.repaired(event.task_id)
+    assert await catalogue.to_repair(10) == []
+
+
 async def test_a_repair_that_another_replica_made_is_not_made_again(
     catalogue: SqliteCatalogue,
 ) -> None:

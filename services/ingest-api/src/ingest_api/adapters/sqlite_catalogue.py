@@ -84,6 +84,8 @@ class SqliteCatalogue:
         self._db: sqlite3.Connection | None = None
         self._lock: int | None = None
         self._damaged = False
+        self._in_repair: set[TaskId] = set()
+        """Given out to be repaired, with nothing lower seen since. Only the thread touches it."""
 
     @property
     def path(self) -> Path:
@@ -191,12 +193,18 @@ class SqliteCatalogue:
         return [CabinetId(row[0]) for row in rows]
 
     async def to_repair(self, limit: int) -> list[Task]:
-        """Return stored states that must be written to the compacted topic again."""
-        rows = await self._read(f"{_READ} WHERE repair = 1 LIMIT ?", limit)
+        """Return stored states that must be written to the compacted topic again.
+
+        For one caller, who takes the next ones when done with these.
+        """
+        rows = await self._call(self._to_repair, limit)
         return [from_row(row) for row in rows]
 
     async def repaired(self, task_id: TaskId) -> None:
-        """Note that the stored state was written again."""
+        """Note that the state, as it was last returned to be repaired, was written again.
+
+        A lower record that was applied since may lie behind that write: then it stays owed.
+        """
         await self._call(self._repaired, task_id)
 
     async def purge(self) -> int:
@@ -330,6 +338,8 @@ class SqliteCatalogue:
                 continue
             now = merged(stored, record.task)
             owed = _is_repair_owed(record, stored, now, owed=repair)
+            if owed and record.is_compacted:
+                self._in_repair.discard(task_id)
             if now == stored:
                 dropped += 1
             else:
@@ -340,8 +350,15 @@ class SqliteCatalogue:
         db.executemany(_WRITE, [(*to_row(task), int(owed)) for task, owed in changed.values()])
         return Applied(changed=frozenset(looks_different), dropped=dropped, to_repair=to_repair)
 
+    def _to_repair(self, limit: int) -> list[tuple[Any, ...]]:
+        wanted = f"{_READ} WHERE repair = 1 LIMIT ?"
+        rows = self._connection.execute(wanted, (limit,)).fetchall()
+        self._in_repair = {from_row(row).task_id for row in rows}
+        return rows
+
     def _repaired(self, task_id: TaskId) -> None:
-        self._connection.execute("UPDATE tasks SET repair = 0 WHERE task_id = ?", (task_id,))
+        if task_id in self._in_repair:
+            self._connection.execute("UPDATE tasks SET repair = 0 WHERE task_id = ?", (task_id,))
 
     def _purge(self) -> int:
         now = self._clock.now()

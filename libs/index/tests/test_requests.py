@@ -1,7 +1,9 @@
 """What each request demands of Qdrant: durability and consistency do not show in its answers."""
 
+import json
 from typing import Any
 
+import httpx
 import pytest
 from qdrant_client import AsyncQdrantClient, models
 
@@ -65,6 +67,34 @@ async def test_every_write_waits_for_the_disk_and_manifests_for_the_leader() -> 
     for name, collection, demands in written:
         assert demands["wait"] is True, name
         assert demands["ordering"] is ordering[collection], name
+
+
+async def test_a_write_is_bounded_in_bytes_and_in_points() -> None:
+    sizes: list[tuple[int, int]] = []
+
+    def take(request: httpx.Request) -> httpx.Response:
+        points = json.loads(request.content)["points"]
+        sizes.append((len(points), len(request.content)))
+        done = {"status": "ok", "result": {"operation_id": 1, "status": "completed"}, "time": 0}
+        return httpx.Response(200, json=done)
+
+    qdrant = AsyncQdrantClient(
+        "http://memory", check_compatibility=False, transport=httpx.MockTransport(take)
+    )
+    limit = 256 * 1024
+    settings = QdrantSettings(url="http://memory", upsert_batch=16, upsert_bytes=limit)
+    case = Case(Index(qdrant, settings, MODEL), cabinet())
+    wide = {f"key{n}": "\u00e9" * 200 for n in range(100)}
+    await case.index.upsert(case.cabinet, case.chunks(1, count=20, metadata=wide))
+    assert sum(points for points, _ in sizes) == 20
+    assert len(sizes) > 2
+    assert all(size < limit + 1024 for _, size in sizes)
+    sizes.clear()
+    await case.index.upsert(case.cabinet, case.chunks(1, count=20))
+    assert [points for points, _ in sizes] == [16, 4]
+    sizes.clear()
+    await case.index.upsert(case.cabinet, case.chunks(1, count=2, metadata={"wide": "x" * limit}))
+    assert [points for points, _ in sizes] == [1, 1]
 
 
 async def test_a_decision_is_insert_conditional_set_and_a_majoritys_read() -> None:

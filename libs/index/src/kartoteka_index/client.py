@@ -23,6 +23,9 @@ class QdrantSettings(Fragment):
     """What the names of this installation's collections begin with."""
     upsert_batch: int = Field(default=128, ge=1, le=256)
     """Points in one write; more is faster and takes longer to be acknowledged."""
+    upsert_bytes: int = Field(default=8 * 1024**2, ge=1024)
+    """Bytes of one write; well below the largest request that Qdrant takes (32 MiB unless set
+    otherwise there). A single chunk with more is written alone."""
     shards: int = Field(default=1, ge=1)
     """Shards of a collection that has yet to be created; 1 unless Qdrant has several nodes."""
     replication_factor: int = Field(default=1, ge=1)

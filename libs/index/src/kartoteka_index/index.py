@@ -13,6 +13,7 @@ from kartoteka_contracts.errors import RequestError, UnavailableError
 from kartoteka_contracts.ids import CabinetId, DocumentId, Epoch, Version, point_id
 from kartoteka_contracts.tasks import DocumentState
 from kartoteka_index import cabinet_filter, payloads, schema
+from kartoteka_index.batches import batches
 from kartoteka_index.client import QdrantSettings, connect
 from kartoteka_index.failures import attempt
 from kartoteka_index.manifest import Decision, Manifest, ManifestPage
@@ -89,9 +90,9 @@ class Index:
                 or not np.isfinite(point.vector).all()
             ):
                 raise ValueError(f"the vector of chunk {point.n} is none of {self._model.name}")
-        size = self._settings.upsert_batch
-        for first in range(0, len(points), size):
-            batch = [payloads.chunk(cabinet.cabinet_id, p) for p in points[first : first + size]]
+        stored = (payloads.chunk(cabinet.cabinet_id, point) for point in points)
+        limits = self._settings
+        for batch in batches(stored, count=limits.upsert_batch, size=limits.upsert_bytes):
             await attempt("upsert", partial(self._write, batch))
 
     async def count(

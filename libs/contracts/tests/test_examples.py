@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -43,10 +44,14 @@ def test_a_valid_example_passes_schema_and_codec(path: Path) -> None:
     event = decode(path.read_bytes())
     again = decode(encode(event))
     assert again == event
-    known = json.loads(encode(event))
-    assert {name: known[name] for name in raw if name in known} == {
-        name: value for name, value in raw.items() if name in known
-    }
+    assert _is_kept(raw, json.loads(encode(event)))
+
+
+def _is_kept(raw: Any, written: Any) -> bool:
+    """Whether all that an example says is written again, apart from fields of later releases."""
+    if not isinstance(raw, dict):
+        return bool(raw == written)
+    return all(_is_kept(raw[name], written[name]) for name in raw.keys() & written.keys())
 
 
 @pytest.mark.parametrize("path", INVALID, ids=_name)

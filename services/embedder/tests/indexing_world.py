@@ -17,9 +17,10 @@ from kartoteka_contracts.access import grant
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.errors import DocumentError
-from kartoteka_contracts.events import DocumentRecord, DocumentSubmitted
+from kartoteka_contracts.events import DocumentSubmitted
 from kartoteka_contracts.ids import CabinetId
 from kartoteka_contracts.keys import record_key
+from kartoteka_contracts.records import DocumentRecord
 from kartoteka_contracts.tasks import Stage
 from kartoteka_index.client import QdrantSettings
 from kartoteka_index.index import Index

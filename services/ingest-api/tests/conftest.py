@@ -20,8 +20,8 @@ from ingest_api.entrypoints.http.app import Edge, create_app
 from ingest_api.entrypoints.http.receive_deadline import ReceivePolicy
 from ingest_api.telemetry import Telemetry
 from ingest_api.usecases.submit import Submit
-from kartoteka_contracts.events import DocumentRecord
 from kartoteka_contracts.ids import CabinetId
+from kartoteka_contracts.records import DocumentRecord
 from kartoteka_runtime.clock import SystemClock
 from kartoteka_runtime.health import Health
 from kartoteka_runtime.metrics import Metrics

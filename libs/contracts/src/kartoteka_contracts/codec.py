@@ -7,9 +7,12 @@ from pydantic import ValidationError
 
 from kartoteka_contracts.errors import MalformedEventError, UnsupportedSchemaError
 from kartoteka_contracts.events import (
+    CabinetDeletionRequested,
     CabinetSeen,
+    DocumentDeletionRequested,
     DocumentSubmitted,
     Event,
+    TaskCancellationRequested,
     TaskProgressed,
     TaskStatusChanged,
 )
@@ -18,7 +21,15 @@ __all__ = ["EVENT_TYPES", "decode", "encode"]
 
 EVENT_TYPES: Final[dict[tuple[str, int], type[Event]]] = {
     (model.model_fields["type"].default, model.model_fields["schema_version"].default): model
-    for model in (DocumentSubmitted, TaskProgressed, TaskStatusChanged, CabinetSeen)
+    for model in (
+        DocumentSubmitted,
+        DocumentDeletionRequested,
+        TaskCancellationRequested,
+        CabinetDeletionRequested,
+        TaskProgressed,
+        TaskStatusChanged,
+        CabinetSeen,
+    )
 }
 """Every event by type name and schema version."""
 

@@ -1,9 +1,11 @@
 """A dead letter: the raw value of work that failed for good, and why, in its headers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum, unique
 from typing import Final, Self
 
-__all__ = ["DeadLetter"]
+__all__ = ["DeadLetter", "DeadLetterMark", "Resolution"]
 
 _PREFIX: Final = "x-"
 _MAX_MESSAGE_BYTES: Final = 1024
@@ -63,6 +65,57 @@ class DeadLetter:
             origin_topic=found["x-original-topic"],
             origin_partition=_number(found["x-original-partition"]),
             origin_offset=_number(found["x-original-offset"]),
+            task_id=found["x-task-id"],
+        )
+
+
+@unique
+class Resolution(StrEnum):
+    """What became of a dead letter."""
+
+    REPLAYED = "replayed"
+    DISCARDED = "discarded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterMark:
+    """A record without value on the dead letters' topic: one letter there is dealt with.
+
+    It has the letter's key, so it lies behind it in the same partition.
+    """
+
+    partition: int
+    """The letter's own place on the topic."""
+    offset: int
+    resolution: Resolution
+    task_id: str = ""
+    """The task of the replay."""
+
+    def to_headers(self) -> list[tuple[str, bytes]]:
+        """Return the headers."""
+        values = {
+            "marks-partition": str(self.partition),
+            "marks-offset": str(self.offset),
+            "resolution": str(self.resolution),
+            "task-id": self.task_id,
+        }
+        return [(_PREFIX + name, value.encode()) for name, value in values.items()]
+
+    @classmethod
+    def from_headers(cls, headers: Iterable[tuple[str, bytes]]) -> Self | None:
+        """Read the headers; None where the record is a letter and no mark.
+
+        Raises:
+            KeyError: a header is missing.
+            ValueError: a number or the resolution is none.
+        """
+        found = {name: value.decode("utf-8", "replace") for name, value in headers}
+        if "x-marks-offset" not in found:
+            return None
+        return cls(
+            partition=_number(found["x-marks-partition"]),
+            offset=_number(found["x-marks-offset"]),
+            resolution=Resolution(found["x-resolution"]),
             task_id=found["x-task-id"],
         )
 

@@ -56,6 +56,8 @@ def _unavailable(code: str, title: str, advice: str) -> ErrorSpec:
     return ErrorSpec(code=code, title=title, advice=advice, http_status=503, retriable=True)
 
 
+_WAIT: Final = "Try again after a while; if it lasts, tell the operators the request or task id."
+
 _SPECS: Final = (
     # Verdicts on documents: seen in a task's error.
     _document("encrypted", "The document is encrypted", "Upload it without a password."),
@@ -151,6 +153,36 @@ _SPECS: Final = (
         "Rename one, or send them in two requests.",
     ),
     _request(
+        "task_ended",
+        409,
+        "The task has ended already",
+        "Read its status; to undo what it did, delete the document or upload it again.",
+    ),
+    _request(
+        "not_cancellable",
+        409,
+        "A task of this kind cannot be cancelled",
+        "Wait for its end; a delete that has begun cannot be taken back.",
+    ),
+    _request(
+        "idempotency_mismatch",
+        422,
+        "The Idempotency-Key was used for another request",
+        "Send a new key with every new request, and the same key only with the same one.",
+    ),
+    _request(
+        "replay_limit",
+        409,
+        "The dead letter was replayed too often",
+        "Find out why it fails (its reason says) before you replay it with a higher limit.",
+    ),
+    _request(
+        "dead_letter_resolved",
+        409,
+        "The dead letter was replayed or discarded before",
+        "See the task that its mark names.",
+    ),
+    _request(
         "index_mismatch",
         500,
         "The index belongs to another embedding model",
@@ -169,9 +201,9 @@ _SPECS: Final = (
         "Kafka did not acknowledge in time; the outcome is unknown",
         "Send the request again; a document that did arrive is indexed once more, not twice.",
     ),
-    _unavailable("object_store_unavailable", "Object storage is away", "Try again later."),
-    _unavailable("index_unavailable", "Qdrant is away", "Try again later."),
-    _unavailable("embeddings_unavailable", "No embedder answers", "Try again later."),
+    _unavailable("object_store_unavailable", "Object storage is away", _WAIT),
+    _unavailable("index_unavailable", "Qdrant is away", _WAIT),
+    _unavailable("embeddings_unavailable", "No embedder answers", _WAIT),
     _unavailable("view_behind", "This replica has not caught up yet", "Try again in a second."),
     _unavailable("overloaded", "Too many requests are under way", "Try again after Retry-After."),
     _unavailable("shutting_down", "This replica is about to stop", "Try again at once."),

@@ -19,11 +19,15 @@ from kartoteka_contracts.ids import (
 from kartoteka_contracts.tasks import Stage, TaskKind, TaskStatus
 
 __all__ = [
+    "CabinetDeletionRequested",
     "CabinetSeen",
-    "DocumentRecord",
+    "DeletedCounts",
+    "DocumentDeletionRequested",
     "DocumentSubmitted",
     "Event",
     "IndexResult",
+    "Submission",
+    "TaskCancellationRequested",
     "TaskError",
     "TaskProgressed",
     "TaskStatusChanged",
@@ -66,8 +70,8 @@ class Event(_Wire):
         return "/".join(str(getattr(self, field)) for field in self.key_fields)
 
 
-class _Submission(_Wire):
-    """One version of a document, as its record and its event both tell it."""
+class Request(_Wire):
+    """What a record and its event both tell: a version that somebody asked for."""
 
     task_id: _Task
     cabinet_id: _Cabinet
@@ -75,6 +79,14 @@ class _Submission(_Wire):
     external_id: _Name
     """The caller's name of the document, in Unicode NFC."""
     version: _Version
+    accepted_at: AwareDatetime
+    replaces: _Version | None = None
+    """The version that this one follows, if there was one."""
+
+
+class Submission(Request):
+    """A version with content."""
+
     filename: _Name
     """The name of the uploaded file, as sent."""
     media_type: str
@@ -85,22 +97,9 @@ class _Submission(_Wire):
     body_key: str
     """Where the body lies in object storage."""
     metadata: Metadata = Field(default_factory=dict)
-    accepted_at: AwareDatetime
-    replaces: _Version | None = None
-    """The version that this one follows, if there was one."""
 
 
-class DocumentRecord(_Submission):
-    """What was asked of a document: the JSON object kept for good in object storage.
-
-    The newest record of a document is its desired state.
-    """
-
-    schema_version: Literal[1] = 1
-    kind: TaskKind
-
-
-class DocumentSubmitted(_Submission, Event):
+class DocumentSubmitted(Submission, Event):
     """Work to do: index this version of a document. On the job topics."""
 
     key_fields: ClassVar[tuple[str, ...]] = ("cabinet_id", "document_id")
@@ -108,12 +107,71 @@ class DocumentSubmitted(_Submission, Event):
     type: Literal["document_submitted"] = "document_submitted"
     schema_version: Literal[1] = 1
     epoch: _Epoch = Epoch(0)
+    replay_of: _Task | None = None
+    """The task whose dead letter is tried again by this one."""
+    replays: Annotated[int, Field(ge=0)] = 0
+    """How often the first task of them all was replayed, this replay included."""
 
     @classmethod
-    def of(cls, record: DocumentRecord, *, epoch: Epoch | None = None) -> Self:
-        """Return the event that asks for the work of a record; epoch 0 unless it is a reindex."""
-        fields = record.model_dump(exclude={"kind", "schema_version"})
+    def of(cls, submission: Submission, *, epoch: Epoch | None = None) -> Self:
+        """Return the event that asks for the work; epoch 0 unless it is a reindex."""
+        fields = {name: getattr(submission, name) for name in Submission.model_fields}
         return cls(**fields, epoch=Epoch(0) if epoch is None else epoch)
+
+
+class DocumentDeletionRequested(Request, Event):
+    """Work to do: delete a document with all that belongs to it. On the job topics."""
+
+    key_fields: ClassVar[tuple[str, ...]] = ("cabinet_id", "document_id")
+
+    type: Literal["document_deletion_requested"] = "document_deletion_requested"
+    schema_version: Literal[1] = 1
+    epoch: _Epoch = Epoch(0)
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """Return the event that asks for the work of a record."""
+        return cls(**{name: getattr(request, name) for name in Request.model_fields})
+
+
+class TaskCancellationRequested(Event):
+    """Work to do: end a task as cancelled, unless it has ended. On the job topics.
+
+    Its key is that of the work, so it meets it in one worker.
+    """
+
+    key_fields: ClassVar[tuple[str, ...]] = ("cabinet_id", "document_id")
+
+    type: Literal["task_cancellation_requested"] = "task_cancellation_requested"
+    schema_version: Literal[1] = 1
+    task_id: _Task
+    """The task to end, whose fields the following ones repeat."""
+    cabinet_id: _Cabinet
+    document_id: _Document
+    external_id: _Name
+    version: _Version
+    epoch: _Epoch = Epoch(0)
+    filename: _Name | None = None
+    accepted_at: AwareDatetime
+    requested_at: AwareDatetime
+
+
+class CabinetDeletionRequested(Event):
+    """Work to do: delete all documents of a cabinet up to a version. On the job topics."""
+
+    type: Literal["cabinet_deletion_requested"] = "cabinet_deletion_requested"
+    schema_version: Literal[1] = 1
+    task_id: _Task
+    cabinet_id: _Cabinet
+    version: _Version
+    """The floor: what is uploaded later has a higher one and stays."""
+    epoch: _Epoch = Epoch(0)
+    accepted_at: AwareDatetime
+
+    @property
+    def key(self) -> str:
+        """``{cabinet}/*``: of no single document."""
+        return f"{self.cabinet_id}/*"
 
 
 class TaskError(_Wire):
@@ -127,8 +185,18 @@ class TaskError(_Wire):
     """Whether the same work may succeed later without a change to it."""
 
 
+class DeletedCounts(_Wire):
+    """What a delete removed."""
+
+    documents: Annotated[int, Field(ge=0)]
+    chunks: Annotated[int, Field(ge=0)]
+    """Points found in the index and removed from it."""
+    bodies: Annotated[int, Field(ge=0)]
+    """Uploaded bodies removed from object storage."""
+
+
 class IndexResult(_Wire):
-    """What indexing a document came to."""
+    """What a task came to."""
 
     chunks: Annotated[int, Field(ge=0)] = 0
     pages: Annotated[int, Field(ge=0)] | None = None
@@ -138,6 +206,8 @@ class IndexResult(_Wire):
     """Characters of extracted text."""
     seconds: dict[str, float] = Field(default_factory=dict)
     """Wall-clock seconds by stage."""
+    deleted: DeletedCounts | None = None
+    """Of a delete."""
 
 
 class TaskProgressed(Event):

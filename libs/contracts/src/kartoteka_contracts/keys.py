@@ -1,8 +1,20 @@
 """Where bodies and records lie in object storage."""
 
+import hashlib
+
 from kartoteka_contracts.ids import CabinetId, DocumentId, TaskId, Version
 
-__all__ = ["body_key", "body_prefix", "record_key", "record_prefix", "record_version"]
+__all__ = [
+    "body_key",
+    "body_prefix",
+    "cancel_key",
+    "claim_key",
+    "claim_prefix",
+    "record_key",
+    "record_prefix",
+    "record_version",
+    "records_prefix",
+]
 
 
 def body_key(cabinet: CabinetId, document: DocumentId, task: TaskId) -> str:
@@ -15,9 +27,14 @@ def body_prefix(cabinet: CabinetId, document: DocumentId) -> str:
     return f"cabinets/{cabinet}/bodies/{document}/"
 
 
+def records_prefix(cabinet: CabinetId) -> str:
+    """Return the prefix of all records of a cabinet, with the closing slash."""
+    return f"cabinets/{cabinet}/records/"
+
+
 def record_prefix(cabinet: CabinetId, document: DocumentId) -> str:
     """Return the prefix of all records of a document, with the closing slash."""
-    return f"cabinets/{cabinet}/records/{document}/"
+    return f"{records_prefix(cabinet)}{document}/"
 
 
 def record_key(cabinet: CabinetId, document: DocumentId, version: Version) -> str:
@@ -29,3 +46,29 @@ def record_version(key: str) -> Version | None:
     """Return the version that a record's key names, or None where the key is no record's."""
     stem, dot, ending = key.rpartition("/")[2].partition(".")
     return Version(int(stem)) if dot and ending == "json" and stem.isdecimal() else None
+
+
+def cancel_key(cabinet: CabinetId, document: DocumentId, version: Version, task: TaskId) -> str:
+    """Return the key of the mark that a task is to be cancelled, beside its record.
+
+    It names the task, since a replay of the same version is another one.
+    """
+    return f"{record_prefix(cabinet, document)}{version:016d}.{task}.cancelled"
+
+
+def claim_prefix() -> str:
+    """Return the prefix of all claims on idempotency keys."""
+    return "idempotency/"
+
+
+def claim_key(key_id: str, cabinet: CabinetId, idempotency_key: str, n: int) -> str:
+    """Return the key of the ``n``-th claim (from 0) that an Idempotency-Key led to.
+
+    Args:
+        key_id: the public part of the API key: two callers' keys never meet.
+        cabinet: which the request is about.
+        idempotency_key: as the caller sent it; hashed, since it may be any text.
+        n: how many versions that were claimed before turned out to be taken.
+    """
+    digest = hashlib.sha256(f"{cabinet}/{idempotency_key}".encode()).hexdigest()
+    return f"{claim_prefix()}{key_id}/{digest}/{n:04d}.json"

@@ -85,6 +85,12 @@ def _services(*names: Service) -> frozenset[Service]:
 _API, _VIEW, _EMBEDDER = Service.INGEST_API, Service.VIEW, Service.EMBEDDER
 _PLANNER, _SCHEDULER = Service.PLANNER, Service.SCHEDULER
 _DOCUMENT_KEY: Final = "cabinet/document"
+_WORK: Final = (
+    "document_submitted",
+    "document_deletion_requested",
+    "task_cancellation_requested",
+    "cabinet_deletion_requested",
+)
 
 _ALL: Final = (
     Topic(
@@ -96,7 +102,7 @@ _ALL: Final = (
         retention_ms=7 * _DAY_MS,
         producers=_services(_API),
         consumers=_services(_EMBEDDER, _VIEW),
-        events=("document_submitted",),
+        events=_WORK,
     ),
     Topic(
         name="documents.bulk",
@@ -107,7 +113,7 @@ _ALL: Final = (
         retention_ms=7 * _DAY_MS,
         producers=_services(_PLANNER, _API),
         consumers=_services(_EMBEDDER, _VIEW),
-        events=("document_submitted",),
+        events=_WORK,
     ),
     Topic(
         name="documents.retry",
@@ -118,7 +124,7 @@ _ALL: Final = (
         retention_ms=7 * _DAY_MS,
         producers=_services(_EMBEDDER),
         consumers=_services(_EMBEDDER),
-        events=("document_submitted",),
+        events=_WORK,
         is_retry=True,
     ),
     Topic(

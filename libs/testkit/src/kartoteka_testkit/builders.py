@@ -5,16 +5,29 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from kartoteka_contracts.events import (
-    DocumentRecord,
+    CabinetDeletionRequested,
+    DocumentDeletionRequested,
     DocumentSubmitted,
+    TaskCancellationRequested,
     TaskProgressed,
     TaskStatusChanged,
 )
 from kartoteka_contracts.ids import CabinetId, TaskId, Version, document_id, new_task_id
 from kartoteka_contracts.keys import body_key
+from kartoteka_contracts.records import DeletionRecord, DocumentRecord
 from kartoteka_contracts.tasks import Stage, TaskKind, TaskStatus
 
-__all__ = ["EPOCH", "progressed", "record", "status_changed", "submitted"]
+__all__ = [
+    "EPOCH",
+    "cabinet_deletion",
+    "cancellation",
+    "deletion",
+    "deletion_record",
+    "progressed",
+    "record",
+    "status_changed",
+    "submitted",
+]
 
 EPOCH: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 """The time of everything that says no other."""
@@ -34,7 +47,6 @@ def record(
     document = document_id(cabinet_id, external_id)
     task = new_task_id() if task_id is None else TaskId(task_id)
     values: dict[str, Any] = {
-        "kind": TaskKind.INDEX,
         "task_id": task,
         "cabinet_id": cabinet_id,
         "document_id": document,
@@ -54,6 +66,55 @@ def submitted(**fields: Any) -> DocumentSubmitted:
     """Return the event of an upload; takes what :func:`record` takes, and ``epoch``."""
     epoch = fields.pop("epoch", None)
     return DocumentSubmitted.of(record(**fields), epoch=epoch)
+
+
+def deletion_record(
+    *,
+    cabinet: int = 7,
+    external_id: str = "report.pdf",
+    version: int = 2_000,
+    task_id: str | None = None,
+) -> DeletionRecord:
+    """Return the record of a document's delete."""
+    cabinet_id = CabinetId(cabinet)
+    return DeletionRecord(
+        task_id=new_task_id() if task_id is None else TaskId(task_id),
+        cabinet_id=cabinet_id,
+        document_id=document_id(cabinet_id, external_id),
+        external_id=external_id,
+        version=Version(version),
+        accepted_at=EPOCH,
+    )
+
+
+def deletion(**fields: Any) -> DocumentDeletionRequested:
+    """Return the event of a document's delete; takes what :func:`deletion_record` takes."""
+    return DocumentDeletionRequested.of(deletion_record(**fields))
+
+
+def cancellation(event: DocumentSubmitted) -> TaskCancellationRequested:
+    """Return the event that cancels the task of another."""
+    return TaskCancellationRequested(
+        task_id=event.task_id,
+        cabinet_id=event.cabinet_id,
+        document_id=event.document_id,
+        external_id=event.external_id,
+        version=event.version,
+        epoch=event.epoch,
+        filename=event.filename,
+        accepted_at=event.accepted_at,
+        requested_at=EPOCH,
+    )
+
+
+def cabinet_deletion(*, cabinet: int = 7, version: int = 2_000) -> CabinetDeletionRequested:
+    """Return the event of a cabinet's delete."""
+    return CabinetDeletionRequested(
+        task_id=new_task_id(),
+        cabinet_id=CabinetId(cabinet),
+        version=Version(version),
+        accepted_at=EPOCH,
+    )
 
 
 def progressed(event: DocumentSubmitted, stage: Stage, *, attempt: int = 0) -> TaskProgressed:

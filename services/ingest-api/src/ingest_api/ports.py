@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from ingest_api.domain.access import Principal
-from kartoteka_contracts.events import DocumentRecord
 from kartoteka_contracts.ids import CabinetId, DocumentId, Version
+from kartoteka_contracts.records import DocumentRecord
 
 __all__ = ["Archive", "EventLog", "KeyRing"]
 

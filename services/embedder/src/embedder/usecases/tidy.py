@@ -1,10 +1,9 @@
 """Bodies that nothing can ask for again."""
 
-from pydantic import ValidationError
-
 from embedder.ports import Bodies
-from kartoteka_contracts.events import DocumentRecord, DocumentSubmitted
+from kartoteka_contracts.events import DocumentSubmitted
 from kartoteka_contracts.keys import body_prefix, record_prefix, record_version
+from kartoteka_contracts.records import DocumentRecord, read_record
 from kartoteka_runtime.logs import get_logger
 
 __all__ = ["OlderBodies"]
@@ -35,16 +34,11 @@ class OlderBodies:
             version = record_version(key)
             if version is None or version >= event.version:
                 continue
-            record = _record(key, await self._bodies.read(key))
-            if record is not None and record.body_key in others:
+            record = read_record(await self._bodies.read(key))
+            if record is None:
+                # Of another release, or damaged. Its body stays; what is published is well.
+                _log.warning("record_unreadable", key=key)
+            elif isinstance(record, DocumentRecord) and record.body_key in others:
                 obsolete.append(record.body_key)
         await self._bodies.delete(obsolete)
 
-
-def _record(key: str, content: bytes) -> DocumentRecord | None:
-    try:
-        return DocumentRecord.model_validate_json(content)
-    except ValidationError:
-        # Of another release, or damaged. Its body stays; the document that is published is well.
-        _log.warning("record_unreadable", key=key)
-        return None

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from kartoteka_contracts.events import DocumentRecord
 from kartoteka_contracts.ids import CabinetId, DocumentId, Version
 from kartoteka_contracts.keys import record_key, record_prefix, record_version
+from kartoteka_contracts.records import DocumentRecord
 from kartoteka_runtime.objects import ObjectStore
 
 __all__ = ["ObjectArchive"]

@@ -15,9 +15,10 @@ from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.errors import KartotekaError, RequestError, UnavailableError
-from kartoteka_contracts.events import CabinetSeen, DocumentRecord, DocumentSubmitted
+from kartoteka_contracts.events import CabinetSeen, DocumentSubmitted
 from kartoteka_contracts.ids import CabinetId, TaskId, document_id, new_task_id
 from kartoteka_contracts.keys import body_key
+from kartoteka_contracts.records import DocumentRecord
 from kartoteka_contracts.tasks import TaskKind
 from kartoteka_runtime.clock import Clock
 

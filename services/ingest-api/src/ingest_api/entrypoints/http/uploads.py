@@ -13,13 +13,14 @@ from ingest_api.domain.access import Principal, Scope, authorise
 from ingest_api.domain.admission import UploadGate
 from ingest_api.domain.submission import UploadLimits, cabinet_id_of
 from ingest_api.entrypoints.http.multipart import Form, FormLimits, boundary_of
-from ingest_api.entrypoints.http.problems import responses
+from ingest_api.entrypoints.http.problems import log_reason, responses
 from ingest_api.entrypoints.http.security import AUTH_CODES, require
 from ingest_api.entrypoints.http.upload_form import Received, UploadForm
+from ingest_api.entrypoints.http.wording import public_words
 from ingest_api.telemetry import Telemetry
 from ingest_api.usecases.submit import StoredBody, Submit
 from kartoteka_contracts.errors import KartotekaError, RequestError, UnavailableError
-from kartoteka_contracts.events import DocumentRecord
+from kartoteka_contracts.records import DocumentRecord
 
 __all__ = ["BATCH_PATH", "FORM_OVERHEAD", "SINGLE_PATH", "Intake", "router"]
 
@@ -287,9 +288,10 @@ def _entry(record: DocumentRecord) -> AcceptedDocument:
 
 def _refusal(file: Received) -> RefusedDocument:
     error = file.error or KartotekaError("internal")
+    log_reason(error)
     return RefusedDocument(
         filename=file.filename or file.sent_as[:255],
-        error=RefusalReason(code=error.code, message=error.message),
+        error=RefusalReason(code=error.code, message=public_words(error.code, error.message)),
     )
 
 

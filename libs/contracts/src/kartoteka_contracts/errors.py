@@ -140,6 +140,12 @@ _SPECS: Final = (
     _request("too_many_parts", 413, "The form has too many parts", "Send several requests."),
     _request("invalid_request", 422, "The request cannot be read", "See the message and the docs."),
     _request(
+        "unknown_field",
+        422,
+        "The form has a field that the API does not know",
+        "Correct the name of the field that the message gives, or leave the field out.",
+    ),
+    _request(
         "invalid_metadata", 422, "The metadata is not a small JSON object", "See the message."
     ),
     _request("invalid_filter", 422, "The filter cannot be read", "See the message."),

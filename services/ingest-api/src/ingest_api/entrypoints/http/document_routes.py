@@ -15,6 +15,7 @@ from ingest_api.entrypoints.http.path_ids import (
 from ingest_api.entrypoints.http.problems import responses
 from ingest_api.entrypoints.http.query_parameters import only
 from ingest_api.entrypoints.http.security import AUTH_CODES, require
+from ingest_api.entrypoints.http.wording import public_words
 from ingest_api.usecases.document import Document
 from ingest_api.usecases.read_documents import ReadDocuments
 from kartoteka_contracts.tasks import DocumentState, TaskStatus
@@ -188,7 +189,11 @@ def _answer(document: Document) -> DocumentAnswer:
             if task is None
             else OpenTask(task_id=task.task_id, status=task.status, version=task.version)
         ),
-        error=None if fault is None else Fault(code=fault.code, message=fault.message),
+        error=(
+            None
+            if fault is None
+            else Fault(code=fault.code, message=public_words(fault.code, fault.message))
+        ),
         updated_at=max((moment for moment in moments if moment is not None), default=None),
     )
 

@@ -10,9 +10,21 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
+from ingest_api.entrypoints.http.wording import is_inner, public_words
 from kartoteka_contracts.errors import ERRORS, ErrorSpec, KartotekaError, UnavailableError
+from kartoteka_runtime.logs import get_logger
 
-__all__ = ["MEDIA_TYPE", "Problem", "install", "problem_response", "request_id_of", "responses"]
+__all__ = [
+    "MEDIA_TYPE",
+    "Problem",
+    "install",
+    "log_reason",
+    "problem_response",
+    "request_id_of",
+    "responses",
+]
+
+_LOG: Final = get_logger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -25,6 +37,7 @@ _BY_STATUS: Final = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body_too_large",
 }
 _SHOWN_ERRORS: Final = 3
+_CAUSE_CHARACTERS: Final = 500
 _EXAMPLE_INSTANCE: Final = "urn:kartoteka:request:0198f2c4b7a94d0e8f5c2a1b3d4e5f60"
 
 
@@ -54,12 +67,11 @@ def _instance(request_id: str) -> str:
 
 
 def _problem(spec: ErrorSpec, message: str, instance: str) -> Problem:
-    detail = message if message != spec.title else f"{spec.title}. {spec.advice}"
     return Problem(
         type=f"urn:kartoteka:problem:{spec.code}",
         title=spec.title,
         status=_status(spec),
-        detail=detail,
+        detail=public_words(spec.code, message),
         code=spec.code,
         instance=instance,
         retriable=spec.retriable,
@@ -82,6 +94,21 @@ def problem_response(error: KartotekaError, *, request_id: str) -> JSONResponse:
     return JSONResponse(
         problem.model_dump(), status_code=problem.status, headers=headers, media_type=MEDIA_TYPE
     )
+
+
+def log_reason(error: KartotekaError) -> None:
+    """Log the inner reason of an error whose caller is only told its code and what to do.
+
+    The line carries the request id, as every line of a request does.
+    """
+    if is_inner(error.code):
+        cause = error.__cause__
+        _LOG.warning(
+            "request_failed_inside",
+            code=error.code,
+            reason=error.message,
+            cause=None if cause is None else f"{type(cause).__name__}: {cause}"[:_CAUSE_CHARACTERS],
+        )
 
 
 def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
@@ -118,7 +145,9 @@ def install(app: FastAPI) -> None:
     """Make the app answer every error as a problem document."""
 
     async def on_error(request: Request, error: Exception) -> JSONResponse:
-        return problem_response(_translated(error), request_id=request_id_of(request))
+        translated = _translated(error)
+        log_reason(translated)
+        return problem_response(translated, request_id=request_id_of(request))
 
     for kind in (KartotekaError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, on_error)

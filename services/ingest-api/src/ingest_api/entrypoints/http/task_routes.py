@@ -19,6 +19,7 @@ from ingest_api.entrypoints.http.path_ids import (
 from ingest_api.entrypoints.http.problems import responses
 from ingest_api.entrypoints.http.query_parameters import only
 from ingest_api.entrypoints.http.security import AUTH_CODES, require
+from ingest_api.entrypoints.http.wording import public_words
 from ingest_api.usecases.read_tasks import ReadTasks, TaskWish
 from kartoteka_contracts.errors import UnavailableError
 from kartoteka_contracts.events import IndexResult, TaskError
@@ -178,7 +179,11 @@ def router(tasks: ReadTasks) -> APIRouter:
 
 
 def _answer(task: Task) -> TaskAnswer:
-    return TaskAnswer.model_validate(task)
+    answer = TaskAnswer.model_validate(task)
+    if answer.error is not None:
+        words = public_words(answer.error.code, answer.error.message)
+        answer.error = answer.error.model_copy(update={"message": words})
+    return answer
 
 
 async def _events(first: Task | None, states: AsyncIterator[Task | None]) -> AsyncIterator[bytes]:

@@ -6,11 +6,13 @@ All that must be known of aiokafka's insides stands here:
   away, and its own ``stop`` does not return;
 * after any record was refused for good, the sequence numbers of its partition have a hole, and
   every later record is refused, too: such a producer is spoilt and must be replaced;
-* its sender is a task; when that has ended, nothing is sent any more.
+* its sender is a task; when that has ended, nothing is sent any more;
+* it can hand on the cancellation of a task of its own, as if whoever called it were cancelled.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaProducer
@@ -28,6 +30,10 @@ _MAX_REQUEST_BYTES: Final = 1_000_000
 
 class _GivenUpError(KafkaError):  # type: ignore[misc]  # aiokafka ships no types
     """The link was closed before the broker answered."""
+
+
+class _CancelledItselfError(KafkaError):  # type: ignore[misc]  # aiokafka ships no types
+    """A call ended by a cancellation that did not come from its caller."""
 
 
 class Link:
@@ -78,7 +84,8 @@ class Link:
         connected = False
         try:
             async with asyncio.timeout(connect_timeout):
-                await producer.start()
+                with _not_cancelled_from_within():
+                    await producer.start()
             connected = True
         finally:
             if not connected:
@@ -93,7 +100,8 @@ class Link:
         Raises:
             KafkaError: it cannot be handed over; ``MessageSizeTooLargeError`` among others.
         """
-        ack: Ack = await self._producer.send(topic, value=value, key=key, headers=headers)
+        with _not_cancelled_from_within():
+            ack: Ack = await self._producer.send(topic, value=value, key=key, headers=headers)
         self.pending.add(ack)
         ack.add_done_callback(self._settle)
         return ack
@@ -103,8 +111,13 @@ class Link:
         return bool(self._producer.client.cluster.partitions_for_topic(topic))
 
     async def refresh(self) -> bool:
-        """Ask the brokers for metadata; True says that one answered."""
-        return bool(await self._producer.client.force_metadata_update())
+        """Ask the brokers for metadata; True says that one answered.
+
+        Raises:
+            KafkaError: they cannot be asked.
+        """
+        with _not_cancelled_from_within():
+            return bool(await self._producer.client.force_metadata_update())
 
     async def close(self, grace: float) -> None:
         """Wait ``grace`` seconds for acknowledgements, give up the rest, disconnect. Bounded."""
@@ -124,6 +137,18 @@ class Link:
         if not self._closing and not self.spoilt.is_set():
             self.reason = reason
             self.spoilt.set()
+
+
+@contextmanager
+def _not_cancelled_from_within() -> Iterator[None]:
+    """Make an error of a cancellation that nobody asked for: it would end its caller, unheard."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling() > 0:
+            raise
+        raise _CancelledItselfError("the client was cancelled from within") from None
 
 
 async def _close(producer: Any) -> None:

@@ -145,6 +145,22 @@ def test_a_chunk_begins_at_a_heading_and_none_ends_behind_one() -> None:
     assert [chunk.text[:9] for chunk in chunks] == [f"Heading {n}" for n in range(6)]
 
 
+def test_a_chunk_that_is_nearly_full_ends_at_a_paragraph_rather_than_at_a_sentence() -> None:
+    text = "One two three. Four five six.\n\nSeven eight nine. Ten eleven twelve."
+    assert [c.text for c in _cut(text, HashTokenizer(), max_tokens=12)] == [
+        "One two three. Four five six.",
+        "Seven eight nine. Ten eleven twelve.",
+    ]
+
+
+def test_an_ideographic_full_stop_ends_a_sentence_without_a_space() -> None:
+    text = "漢 字 漢 字。漢 字 漢 字 漢"
+    assert [c.text for c in _cut(text, HashTokenizer(), max_tokens=7)] == [
+        "漢 字 漢 字。",
+        "漢 字 漢 字 漢",
+    ]
+
+
 def test_an_abbreviation_before_a_small_letter_ends_no_sentence() -> None:
     text = "один два рис. три четыре. Пять шесть семь"
     assert [c.text for c in _cut(text, HashTokenizer(), max_tokens=6)] == [

@@ -9,19 +9,22 @@ from typing import Final
 import numpy as np
 
 from embedder.domain.parsed import Chunk
-from embedder.domain.reading import Heading, Reading
+from embedder.domain.reading import Reading
 from embedder.domain.tokens import Tokenized
 
 __all__ = ["CHUNKING_REVISION", "ChunkPolicy", "cut"]
 
-CHUNKING_REVISION: Final = 1
+CHUNKING_REVISION: Final = 2
 """Raised whenever :func:`cut` would cut elsewhere, so that documents are read again."""
 
 # Each takes linear time on any text: no unbounded repetition is tried from several starts.
-_PARAGRAPH: Final = re.compile(r"\n\s*+\n\s*+")
+_PARAGRAPH: Final = re.compile(r"\n[^\S\n]*+\n\s*+")
 _LINE: Final = re.compile(r"\n\s*+")
+# One set of characters comes first: a search for it is ten times as fast as one for a choice.
 _SENTENCE: Final = re.compile(
-    r"[.!?…][\"'»”’)\]]{0,3}\s++(?![a-zа-яё])|[。！？][\"”’」』）]{0,3}\s*+"  # noqa: RUF001 - CJK ends
+    r"[.!?…。！？]"  # noqa: RUF001 - CJK ends
+    r"(?:(?<=[。！？])[\"”’」』）]{0,3}\s*+"  # noqa: RUF001 - CJK ends
+    r"|[\"'»”’)\]]{0,3}\s++(?![a-zа-яё]))"  # noqa: RUF001 - typographic quotes
 )
 
 _HEADING_FILL: Final = 0.4
@@ -188,32 +191,28 @@ class _Cutter:
 
 def _bounds(reading: Reading, tokens: Tokenized) -> _Bounds:
     text = reading.text
-    headings = _indices(tokens, [heading.start for heading in reading.headings])
+    headings = _at(tokens, (heading.start for heading in reading.headings))
     # No chunk ends right behind a heading: it belongs to what follows.
-    behind = _behind(tokens, reading.headings)
-    paragraphs = _indices(tokens, [match.end() for match in _PARAGRAPH.finditer(text)])
-    sentences = _indices(tokens, [match.end() for match in _SENTENCE.finditer(text)])
-    lines = _indices(tokens, [match.end() for match in _LINE.finditer(text)])
-    strong = [k for k in paragraphs if k not in behind]
+    behind = _at(tokens, (heading.end for heading in reading.headings)) - headings
+    paragraphs = _at(tokens, _ends(_PARAGRAPH, text)) - behind
+    sentences = _at(tokens, _ends(_SENTENCE, text)) - behind
+    lines = _at(tokens, _ends(_LINE, text)) - behind
     return _Bounds(
-        headings=headings,
-        paragraphs=strong,
-        sentences=sorted({*headings, *strong, *sentences} - behind),
-        lines=[k for k in lines if k not in behind],
+        headings=sorted(headings),
+        paragraphs=sorted(paragraphs),
+        sentences=sorted(headings | paragraphs | sentences),
+        lines=sorted(lines),
     )
 
 
-def _behind(tokens: Tokenized, headings: tuple[Heading, ...]) -> set[int]:
-    ends = np.array([heading.end for heading in headings], dtype=np.int32)
-    found = set(np.searchsorted(tokens.starts, ends).tolist())
-    return found - set(_indices(tokens, [heading.start for heading in headings]))
+def _ends(pattern: re.Pattern[str], text: str) -> Iterator[int]:
+    return map(re.Match.end, pattern.finditer(text))
 
 
-def _indices(tokens: Tokenized, offsets: list[int]) -> list[int]:
-    """The tokens that stand first at or behind the offsets."""
-    found = np.unique(np.searchsorted(tokens.starts, np.array(offsets, dtype=np.int32)))
-    inner = found[(found > 0) & (found < tokens.starts.size)]
-    return [int(k) for k in inner]
+def _at(tokens: Tokenized, offsets: Iterable[int]) -> set[int]:
+    """The tokens that stand first at or behind the offsets; neither the first one nor the end."""
+    found = np.searchsorted(tokens.starts, np.fromiter(offsets, np.int32))
+    return set(found.tolist()) - {0, tokens.starts.size}
 
 
 def _holds(ascending: list[int], k: int) -> bool:

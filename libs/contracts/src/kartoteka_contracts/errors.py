@@ -84,6 +84,11 @@ _SPECS: Final = (
         "Upload the document again; check who deletes from the object store.",
     ),
     _document(
+        "body_corrupt",
+        "The uploaded body is no longer what was uploaded",
+        "Upload the document again; check the object store's disks and who writes to it.",
+    ),
+    _document(
         "timeout",
         "Parsing took longer than the time limit",
         "It is tried again; split the document if it keeps failing.",
@@ -210,6 +215,8 @@ _SPECS: Final = (
     _unavailable("object_store_unavailable", "Object storage is away", _WAIT),
     _unavailable("index_unavailable", "Qdrant is away", _WAIT),
     _unavailable("embeddings_unavailable", "No embedder answers", _WAIT),
+    _unavailable("scratch_full", "The embedder's disk for scratch files is full", _WAIT),
+    _unavailable("parser_unavailable", "The embedder's parsers do not start", _WAIT),
     _unavailable("view_behind", "This replica has not caught up yet", "Try again in a second."),
     _unavailable("overloaded", "Too many requests are under way", "Try again after Retry-After."),
     _unavailable("shutting_down", "This replica is about to stop", "Try again at once."),

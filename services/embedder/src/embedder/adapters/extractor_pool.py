@@ -13,6 +13,7 @@ from embedder.adapters.child_protocol import Request, Setup
 from embedder.adapters.extractor_process import (
     Answer,
     ExtractorProcess,
+    NotStartedError,
     ProcessDiedError,
     SoftLimitReached,
 )
@@ -24,7 +25,7 @@ from embedder.domain.fingerprint import fingerprint
 from embedder.domain.parsed import Extraction, Parsed, Rejected
 from embedder.domain.reading import ReadingLimits, Unreadable
 from embedder.ports import StageReport
-from kartoteka_contracts.errors import DocumentError
+from kartoteka_contracts.errors import DocumentError, UnavailableError
 from kartoteka_contracts.tasks import Stage
 from kartoteka_runtime.logs import get_logger
 
@@ -99,7 +100,7 @@ class ExtractorPool:
             raise RuntimeError("parser processes end with the thread that starts them")
         try:
             await asyncio.gather(*(slot.process() for slot in self._slots))
-        except ProcessDiedError as error:
+        except NotStartedError as error:
             await self.stop()
             raise RuntimeError(f"a parser process does not start: {error}") from error
         for slot in self._slots:
@@ -116,6 +117,7 @@ class ExtractorPool:
 
         Raises:
             DocumentError: ``timeout`` or ``parser_crashed``, which may pass at another try.
+            UnavailableError: ``parser_unavailable``: no process comes up, or the pool is stopped.
         """
         engines = self._engines(media_type)
         if not engines:
@@ -141,6 +143,9 @@ class ExtractorPool:
         for engine in engines:
             try:
                 answer = await slot.ask(Request(body=body, engine=engine), deadline, report)
+            except NotStartedError as error:
+                message = f"No parser process starts: {error}."
+                raise UnavailableError("parser_unavailable", message) from error
             except ProcessDiedError as error:
                 if deadline.is_over:
                     raise DocumentError("timeout", deadline.message) from error
@@ -169,29 +174,29 @@ class _Deadline:
 
     def __init__(self, settings: ParserSettings) -> None:
         self._settings = settings
-        self._began: float | None = None
+        self._used = 0.0
         self.message = f"Parsing took longer than {settings.soft_limit_seconds:g} s."
 
     @property
     def is_over(self) -> bool:
-        now = asyncio.get_running_loop().time()
-        return self._began is not None and now - self._began >= self._settings.soft_limit_seconds
+        return self._used >= self._settings.soft_limit_seconds
 
     @contextlib.contextmanager
     def holds(self, process: ExtractorProcess) -> Iterator[None]:
         """Within, the process is warned and killed when its time is over.
 
-        The time begins here, so that waiting for the first process costs a document nothing.
+        Only what passes here counts: a process that is slow to start costs a document nothing.
         """
         loop = asyncio.get_running_loop()
-        began = self._began = loop.time() if self._began is None else self._began
+        began = loop.time()
         timers = (
-            loop.call_at(began + self._settings.soft_limit_seconds, process.warn),
-            loop.call_at(began + self._settings.hard_limit_seconds, process.kill),
+            loop.call_at(began + self._settings.soft_limit_seconds - self._used, process.warn),
+            loop.call_at(began + self._settings.hard_limit_seconds - self._used, process.kill),
         )
         try:
             yield
         finally:
+            self._used += loop.time() - began
             for timer in timers:
                 timer.cancel()
 
@@ -217,6 +222,7 @@ class _Slot:
 
         Raises:
             ProcessDiedError: there is no answer.
+            NotStartedError: there is no process to ask.
         """
         process = await self.process()
         is_usable = False
@@ -233,10 +239,10 @@ class _Slot:
         """Return the process, started now if there is none.
 
         Raises:
-            ProcessDiedError: it does not come up.
+            NotStartedError: it does not come up.
         """
         if self._is_closed:
-            raise ProcessDiedError("the pool is stopped")
+            raise NotStartedError("the pool is stopped")
         present = self._present()
         if present is not None and not present.is_alive:
             self._replace(present)

@@ -26,7 +26,13 @@ from embedder.domain.reading import Unreadable
 from kartoteka_contracts.errors import ERRORS
 from kartoteka_contracts.tasks import Stage
 
-__all__ = ["Answer", "ExtractorProcess", "ProcessDiedError", "SoftLimitReached"]
+__all__ = [
+    "Answer",
+    "ExtractorProcess",
+    "NotStartedError",
+    "ProcessDiedError",
+    "SoftLimitReached",
+]
 
 _ENVIRONMENT: Final = {
     "LANG": "C.UTF-8",
@@ -39,6 +45,10 @@ _ENVIRONMENT: Final = {
 
 class ProcessDiedError(Exception):
     """The process ended, or answered nonsense, and must be replaced."""
+
+
+class NotStartedError(Exception):
+    """No process comes up: no document was there to be blamed."""
 
 
 class SoftLimitReached:
@@ -66,7 +76,7 @@ class ExtractorProcess:
         it.
 
         Raises:
-            ProcessDiedError: it did not come up.
+            NotStartedError: it did not come up.
         """
         try:
             process = await asyncio.create_subprocess_exec(
@@ -79,7 +89,7 @@ class ExtractorProcess:
                 start_new_session=True,
             )
         except OSError as error:
-            raise ProcessDiedError(f"the system starts no process: {error}") from error
+            raise NotStartedError(f"the system starts no process: {error}") from error
         self = cls(process, max_chunks=setup.max_chunks)
         try:
             async with asyncio.timeout(limit):
@@ -87,7 +97,10 @@ class ExtractorProcess:
                 await self._expect_ready()
         except TimeoutError as error:
             await self.end()
-            raise ProcessDiedError(f"it was not ready within {limit:g} s") from error
+            raise NotStartedError(f"it was not ready within {limit:g} s") from error
+        except ProcessDiedError as error:
+            await self.end()
+            raise NotStartedError(str(error)) from error
         except BaseException:
             await self.end()
             raise

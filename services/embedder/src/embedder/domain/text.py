@@ -10,7 +10,7 @@ __all__ = ["TEXT_REVISION", "clean"]
 TEXT_REVISION: Final = 1
 """Raised whenever :func:`clean` gives another text, so that documents are read again."""
 
-_LINE_ENDS: Final = re.compile("\r\n?|[\v\f\x85\u2028\u2029]")
+_LINE_ENDS: Final = re.compile("[\r\v\f\x85\u2028\u2029]")
 _WIDE_SPACES: Final = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _UNSEEN: Final = re.compile(
     "["
@@ -21,7 +21,9 @@ _UNSEEN: Final = re.compile(
     "\ue000-\uf8ff\U000f0000-\U0010ffff"  # private use: glyphs of one font
     "]+"
 )
-_LONG_GAP: Final = re.compile(r"[ \t]{32,}")
+# Each begins with one character out of a set: the search for that is what costs.
+_LONG_GAP: Final = re.compile(r"[ \t][ \t]{31,}")
+_MAYBE_MARKS: Final = re.compile("[\u0300-\U0001efff][\u0300-\U0001efff]{16,}")
 _BLANK_LINES: Final = re.compile(r"\n{3,}")
 
 
@@ -33,15 +35,19 @@ def clean(text: str) -> str:
     Spaces at line ends, more than one blank line, and blank lines at both ends of the text go too.
     Cleaning twice changes nothing.
     """
-    text = _LINE_ENDS.sub("\n", text)
+    text = _LINE_ENDS.sub("\n", text.replace("\r\n", "\n"))
     text = _UNSEEN.sub("", text)
     if not text.isascii():
-        text = _marks().sub(r"\1", _WIDE_SPACES.sub(" ", text))
+        text = _MAYBE_MARKS.sub(_shortened, _WIDE_SPACES.sub(" ", text))
         text = unicodedata.normalize("NFC", text)
     text = _LONG_GAP.sub(" ", text)
     # Not by one expression: spaces before a line end, searched for, take quadratic time.
     text = "\n".join(line.rstrip(" \t") for line in text.split("\n"))
     return _BLANK_LINES.sub("\n\n", text).strip("\n")
+
+
+def _shortened(found: re.Match[str]) -> str:
+    return _marks().sub(r"\1", found[0])
 
 
 @cache

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -122,19 +123,56 @@ class _Forgetful(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def forgetful_endpoint() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), _Forgetful) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+def serving() -> Iterator[Callable[[type[BaseHTTPRequestHandler]], str]]:
+    with ExitStack() as stack:
+
+        def serve(handler: type[BaseHTTPRequestHandler]) -> str:
+            server = stack.enter_context(HTTPServer(("127.0.0.1", 0), handler))
+            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_port}"
+
+        yield serve
 
 
-async def test_a_store_that_ignores_create_if_absent_is_found_out(forgetful_endpoint: str) -> None:
+class _BreakingOff(_Forgetful):
+    """An S3 service whose connections break before the body is there."""
+
+    held: ClassVar[bytes] = bytes(3 * MIB)
+
+    def _answer(self, body: bytes) -> None:
+        super()._answer(body[: len(body) // 2])
+        self.close_connection = True
+
+    def send_header(self, keyword: str, value: str) -> None:
+        super().send_header(keyword, str(len(self.held)) if keyword == "Content-Length" else value)
+
+
+async def test_a_body_that_arrives_in_part_is_no_corrupt_one(
+    serving: Callable[[type[BaseHTTPRequestHandler]], str], tmp_path: Path
+) -> None:
     settings = ObjectStoreSettings(
         url="s3://bucket/prefix",
-        endpoint=forgetful_endpoint,
+        endpoint=serving(_BreakingOff),
+        access_key_id="key",
+        secret_access_key=SecretStr(uuid4().hex),
+        allow_http=True,
+        retry_timeout=0.5,
+    )
+    store = ObjectStore.open(settings)
+    with pytest.raises(UnavailableError) as caught:
+        await store.download("one", tmp_path / "to", size=3 * MIB, sha256="0" * 64)
+    assert caught.value.code == "object_store_unavailable"
+
+
+async def test_a_store_that_ignores_create_if_absent_is_found_out(
+    serving: Callable[[type[BaseHTTPRequestHandler]], str],
+) -> None:
+    settings = ObjectStoreSettings(
+        url="s3://bucket/prefix",
+        endpoint=serving(_Forgetful),
         access_key_id="key",
         secret_access_key=SecretStr(uuid4().hex),
         allow_http=True,

@@ -152,6 +152,20 @@ async def test_a_missing_body_is_said_so(world: World) -> None:
     assert raised.value.code == "body_missing"
 
 
+@pytest.mark.parametrize("instead", ["other", "longer text"])
+async def test_a_body_that_is_not_what_was_uploaded_fails_for_good(
+    world: World, instead: str
+) -> None:
+    job = await world.accept("words", version=1)
+    await world.objects.delete([job.event.body_key])
+    await world.objects.create(job.event.body_key, instead.encode())
+    with pytest.raises(KartotekaError) as raised:
+        await world.run(job)
+    assert raised.value.code == "body_corrupt"
+    assert not raised.value.retriable
+    assert world.extractor.calls == 0
+
+
 class _Terse(WordExtractor):
     """Makes fewer chunks of the same body: another parser, or another release's chunker."""
 

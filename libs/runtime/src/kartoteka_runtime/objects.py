@@ -8,11 +8,12 @@ rule that ends incomplete uploads. In a folder it is a file with a ``#`` in its 
 """
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import IO, TYPE_CHECKING, ClassVar, Final, Self
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
@@ -27,7 +28,7 @@ from kartoteka_runtime.env import Fragment
 if TYPE_CHECKING:  # they are not there at run time
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
-__all__ = ["ObjectMissingError", "ObjectStore", "ObjectStoreSettings"]
+__all__ = ["ObjectCorruptError", "ObjectMissingError", "ObjectStore", "ObjectStoreSettings"]
 
 _PART_BYTES: Final = 5 * 1024 * 1024
 """The smallest part that S3 takes; whatever fits in one is written in one request."""
@@ -80,6 +81,14 @@ class ObjectMissingError(KartotekaError):
     def __init__(self, key: str) -> None:
         self.key = key
         super().__init__("body_missing", f"object storage has no {key!r}")
+
+
+class ObjectCorruptError(KartotekaError):
+    """There is another object under that key than was put there, in full."""
+
+    def __init__(self, key: str, message: str) -> None:
+        self.key = key
+        super().__init__("body_corrupt", message)
 
 
 class ObjectStore:
@@ -169,33 +178,48 @@ class ObjectStore:
             found = await obstore.get_async(self._store, key)
             return bytes(await found.bytes_async())
 
-    async def download(self, key: str, to: Path) -> int:
+    async def download(
+        self, key: str, to: Path, *, size: int | None = None, sha256: str | None = None
+    ) -> int:
         """Stream an object into a file, in bounded memory.
+
+        Args:
+            key: of the object.
+            to: the file, which is replaced.
+            size: bytes that it must have; otherwise none is written.
+            sha256: what it must hash to, in hexadecimal digits.
 
         Returns:
             The size in bytes.
 
         Raises:
             ObjectMissingError: there is none.
+            ObjectCorruptError: it is another one than ``size`` and ``sha256`` say.
             UnavailableError: object storage is away, or ended before the object did.
             OSError: the file cannot be written.
         """
         with _translated("download", key):
             found = await obstore.get_async(self._store, key)
             stream = aiter(found.stream(min_chunk_size=_READ_BYTES))
-        size = 0
+        whole = found.meta["size"]
+        if size is not None and whole != size:
+            raise ObjectCorruptError(key, f"the object has {whole} bytes; {size} were put there")
+        digest = hashlib.sha256() if sha256 is not None else None
+        arrived = 0
         with await asyncio.to_thread(to.open, "wb") as file:
             while True:
                 with _translated("download", key):
                     chunk = await anext(stream, None)
                 if chunk is None:
                     break
-                size += await asyncio.to_thread(file.write, chunk)
-        if size != found.meta["size"]:
+                arrived += await asyncio.to_thread(_keep, memoryview(chunk), file, digest)
+        if arrived != whole:
             raise UnavailableError(
-                "object_store_unavailable", f"only {size} bytes of {key!r} arrived"
+                "object_store_unavailable", f"only {arrived} bytes of {key!r} arrived"
             )
-        return size
+        if digest is not None and digest.hexdigest() != sha256:
+            raise ObjectCorruptError(key, "the object's SHA-256 is not that of what was put there")
+        return arrived
 
     async def keys(self, prefix: str) -> list[str]:
         """Return the keys below a prefix of whole segments, sorted.
@@ -280,6 +304,12 @@ class _Body:
         except BaseException as error:
             self.error = error
             raise
+
+
+def _keep(chunk: memoryview, file: IO[bytes], digest: "hashlib._Hash | None") -> int:
+    if digest is not None:
+        digest.update(chunk)
+    return file.write(chunk)
 
 
 def _s3(settings: ObjectStoreSettings, *, retries: int) -> S3Store:

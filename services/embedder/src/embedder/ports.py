@@ -33,17 +33,24 @@ StageReport = Callable[[Stage, float], None]
 class Bodies(Protocol):
     """Where uploaded bodies lie."""
 
-    async def download(self, key: str, to: Path) -> int:
+    async def download(self, key: str, to: Path, *, size: int, sha256: str) -> int:
         """Copy a body into a file and return its bytes.
+
+        Raises:
+            KartotekaError: ``body_missing``; ``body_corrupt`` where the body is of another size or
+                hash than given.
+            UnavailableError: object storage is away, or the body arrived in part.
+            OSError: the file cannot be written.
+        """
+        ...
+
+    async def read(self, key: str) -> bytes:
+        """Return a small object whole.
 
         Raises:
             KartotekaError: ``body_missing``.
             UnavailableError: object storage is away.
         """
-        ...
-
-    async def read(self, key: str) -> bytes:
-        """Return a small object whole; raises as :meth:`download` does."""
         ...
 
     async def keys(self, prefix: str) -> list[str]:

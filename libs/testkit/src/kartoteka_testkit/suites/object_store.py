@@ -13,7 +13,12 @@ from uuid import uuid4
 import pytest
 
 from kartoteka_contracts.errors import KartotekaError, RequestError
-from kartoteka_runtime.objects import ObjectMissingError, ObjectStore, ObjectStoreSettings
+from kartoteka_runtime.objects import (
+    ObjectCorruptError,
+    ObjectMissingError,
+    ObjectStore,
+    ObjectStoreSettings,
+)
 
 __all__ = ["ObjectStoreSuite", "in_chunks"]
 
@@ -50,6 +55,19 @@ class ObjectStoreSuite:
         await store.write("bodies/one", in_chunks(data))
         assert await store.download("bodies/one", tmp_path / "body") == len(data)
         assert (tmp_path / "body").read_bytes() == data
+
+    async def test_a_download_is_checked_against_what_was_put_there(
+        self, store: ObjectStore, tmp_path: Path
+    ) -> None:
+        data, to = bytes(range(256)) * 4096 * 3, tmp_path / "body"
+        right = hashlib.sha256(data).hexdigest()
+        await store.write("bodies/one", in_chunks(data))
+        assert await store.download("bodies/one", to, size=len(data), sha256=right) == len(data)
+        for size, sha256 in ((len(data) - 1, right), (len(data), hashlib.sha256().hexdigest())):
+            with pytest.raises(ObjectCorruptError) as caught:
+                await store.download("bodies/one", to, size=size, sha256=sha256)
+            assert caught.value.code == "body_corrupt"
+            assert not caught.value.retriable
 
     @pytest.mark.parametrize("size", [100, 12 * MIB])
     async def test_an_upload_that_breaks_off_leaves_nothing(

@@ -79,7 +79,7 @@ class IndexDocument:
         Raises:
             UnavailableError: a dependency is away; the document is not to blame.
             DocumentError: the try failed in a way that may pass.
-            KartotekaError: ``body_missing``.
+            KartotekaError: ``body_missing`` or ``body_corrupt``.
         """
         work = _Work(
             event=job.event,
@@ -148,7 +148,9 @@ class IndexDocument:
             body = Path(folder) / "body"
             work.report(Stage.FETCHING, _SHARE[Stage.FETCHING])
             with work.watch.measure(Stage.FETCHING):
-                await self._bodies.download(event.body_key, body)
+                await self._bodies.download(
+                    event.body_key, body, size=event.size, sha256=event.sha256
+                )
             extraction = await self._extractor.extract(
                 body,
                 media_type=event.media_type,

@@ -41,4 +41,3 @@ class OlderBodies:
             elif isinstance(record, DocumentRecord) and record.body_key in others:
                 obsolete.append(record.body_key)
         await self._bodies.delete(obsolete)
-

@@ -17,7 +17,13 @@ from kartoteka_contracts.ids import (
     point_id,
     replay_task_id,
 )
-from kartoteka_contracts.keys import record_key, record_prefix, record_version
+from kartoteka_contracts.keys import (
+    cabinet_deletion_key,
+    cabinet_deletions_prefix,
+    record_key,
+    record_prefix,
+    record_version,
+)
 from kartoteka_contracts.tasks import Stage, TaskStatus, rank
 
 CABINET = CabinetId(7)
@@ -49,6 +55,14 @@ def test_records_sort_as_their_versions_do(versions: list[int]) -> None:
     keys = [record_key(CABINET, DOCUMENT, Version(version)) for version in versions]
     assert [record_version(key) for key in sorted(keys)] == sorted(versions)
     assert all(key.startswith(record_prefix(CABINET, DOCUMENT)) for key in keys)
+
+
+@pytest.mark.parametrize("version", [1, 1_795_000_000_000_000, 2**53 - 1])
+def test_a_cabinets_deletions_lie_apart_from_its_records_and_name_their_floor(version: int) -> None:
+    key = cabinet_deletion_key(CABINET, Version(version))
+    assert key.startswith(cabinet_deletions_prefix(CABINET))
+    assert record_version(key) == version
+    assert not key.startswith("cabinets/7/records/")
 
 
 @pytest.mark.parametrize("key", ["a/b/12.cancelled", "a/b/x.json", "a/b/.json", "a/b/12"])

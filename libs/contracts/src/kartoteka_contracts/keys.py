@@ -1,4 +1,4 @@
-"""Where bodies and records lie in object storage."""
+"""Where bodies, records and what belongs to them lie in object storage."""
 
 import hashlib
 
@@ -7,6 +7,8 @@ from kartoteka_contracts.ids import CabinetId, DocumentId, TaskId, Version
 __all__ = [
     "body_key",
     "body_prefix",
+    "cabinet_deletion_key",
+    "cabinet_deletions_prefix",
     "cancel_key",
     "claim_key",
     "claim_prefix",
@@ -54,6 +56,20 @@ def cancel_key(cabinet: CabinetId, document: DocumentId, version: Version, task:
     It names the task, since a replay of the same version is another one.
     """
     return f"{record_prefix(cabinet, document)}{version:016d}.{task}.cancelled"
+
+
+def cabinet_deletions_prefix(cabinet: CabinetId) -> str:
+    """Return the prefix of all requests to delete a cabinet, with the closing slash."""
+    return f"cabinets/{cabinet}/deletions/"
+
+
+def cabinet_deletion_key(cabinet: CabinetId, version: Version) -> str:
+    """Return the key of one request to delete a cabinet up to a version: its event, as JSON.
+
+    It is there before the event is sent, so that the event can be sent again.
+    :func:`record_version` reads its version.
+    """
+    return f"{cabinet_deletions_prefix(cabinet)}{version:016d}.json"
 
 
 def claim_prefix() -> str:

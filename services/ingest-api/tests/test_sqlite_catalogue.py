@@ -13,6 +13,7 @@ from ingest_api.adapters.sqlite_catalogue import (
     CatalogueDamagedError,
     SqliteCatalogue,
 )
+from ingest_api.domain.dead_letter import LetterContent
 from ingest_api.domain.log_batch import (
     CabinetSighting,
     DeadLetterSeen,
@@ -350,7 +351,12 @@ async def test_cabinets_and_dead_letters_are_kept(
         origin_offset=2,
     )
     dead = DeadLetterSeen(
-        partition=Partition("documents.dlq", 0), offset=3, key="7/x", letter=letter, logged_at=EPOCH
+        partition=Partition("documents.dlq", 0),
+        offset=3,
+        key="7/x",
+        letter=letter,
+        logged_at=EPOCH,
+        content=LetterContent(),
     )
     sighting = CabinetSighting(cabinet_id=CabinetId(7), seen_at=EPOCH)
     await catalogue.apply(LogBatch(positions={}, dead_letters=(dead, dead), cabinets=(sighting,)))

@@ -5,41 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ingest_api.domain.instant import microseconds
-from ingest_api.domain.log_batch import CabinetSighting, DeadLetterSeen
+from ingest_api.domain.log_batch import CabinetSighting
 from ingest_api.read_ports import TaskQuery
 
-__all__ = ["conditions", "write_cabinets", "write_dead_letters"]
-
-
-def write_dead_letters(db: sqlite3.Connection, seen: Sequence[DeadLetterSeen]) -> None:
-    """Write dead letters; one that is there already is written over."""
-    db.executemany(
-        "INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                item.partition.number,
-                item.offset,
-                item.key,
-                _cabinet_of(item.key),
-                item.letter.task_id,
-                item.letter.reason,
-                item.letter.message,
-                item.letter.stage,
-                item.letter.attempts,
-                item.letter.first_failed_at_ms,
-                item.letter.origin_topic,
-                item.letter.origin_partition,
-                item.letter.origin_offset,
-                microseconds(item.logged_at),
-            )
-            for item in seen
-        ],
-    )
-
-
-def _cabinet_of(key: str) -> int | None:
-    head = key.partition("/")[0]
-    return int(head) if head.isascii() and head.isdigit() and len(head) < len(str(2**63)) else None
+__all__ = ["conditions", "write_cabinets"]
 
 
 def write_cabinets(db: sqlite3.Connection, seen: Sequence[CabinetSighting]) -> None:

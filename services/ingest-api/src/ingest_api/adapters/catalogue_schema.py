@@ -10,7 +10,7 @@ __all__ = ["FILE_NAME", "connect", "create", "remove"]
 
 _log = get_logger(__name__)
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 FILE_NAME: Final = f"tasks-v{_VERSION}.sqlite"
 """A release with another schema has another file; the view is a cache and is rebuilt."""
 
@@ -55,6 +55,9 @@ CREATE TABLE dead_letters (
   offset INTEGER NOT NULL,
   key TEXT NOT NULL,
   cabinet_id INTEGER,
+  document_id TEXT,
+  external_id TEXT,
+  replays INTEGER NOT NULL,
   task_id TEXT NOT NULL,
   reason TEXT NOT NULL,
   message TEXT NOT NULL,
@@ -67,7 +70,16 @@ CREATE TABLE dead_letters (
   logged_us INTEGER NOT NULL,
   PRIMARY KEY (number, offset)
 ) WITHOUT ROWID;
-CREATE INDEX dead_letters_by_age ON dead_letters (logged_us);
+CREATE INDEX dead_letters_by_age ON dead_letters (logged_us DESC, number DESC, offset DESC);
+CREATE INDEX dead_letters_by_origin ON dead_letters (origin_topic, origin_number, origin_offset);
+CREATE TABLE letter_marks (
+  number INTEGER NOT NULL,
+  offset INTEGER NOT NULL,
+  resolution TEXT NOT NULL,
+  task_id TEXT NOT NULL,
+  logged_us INTEGER NOT NULL,
+  PRIMARY KEY (number, offset)
+) WITHOUT ROWID;
 CREATE TABLE cabinets (cabinet_id INTEGER PRIMARY KEY, seen_us INTEGER NOT NULL) WITHOUT ROWID;
 """
 

@@ -13,7 +13,8 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, OffsetOutOfRangeEr
 
 from ingest_api.adapters.log_identity import Log, describe_log
 from ingest_api.adapters.log_reader import VIEW_TOPICS, LogReader
-from ingest_api.adapters.log_records import BatchBuilder, LogRecord, status_event
+from ingest_api.adapters.log_record import LogRecord
+from ingest_api.adapters.log_records import BatchBuilder, status_event
 from ingest_api.adapters.next_round import NextRound
 from ingest_api.adapters.sqlite_catalogue import (
     CatalogueBusyError,
@@ -40,8 +41,10 @@ __all__ = ["KafkaView"]
 _log = get_logger(__name__)
 
 _HOLD: Final = "view"
-_MISS_TOPICS: Final = frozenset({"documents.interactive", "documents.bulk", "task.status"})
-"""Where a task can first be seen as a whole, so what a miss depends on."""
+_MISS_TOPICS: Final = frozenset(
+    {"documents.interactive", "documents.bulk", "task.status", "documents.dlq"}
+)
+"""Where a task or a dead letter can first be seen as a whole, so what a miss depends on."""
 _CLIENT: Final = "kartoteka-view"
 _RETRY: Final = Backoff(base=0.2, limit=5.0)
 _HOUSEKEEPING_SECONDS: Final = 1.0

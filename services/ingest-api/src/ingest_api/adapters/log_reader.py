@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from ingest_api.adapters.log_records import LogRecord
+from ingest_api.adapters.log_record import LogRecord
 from ingest_api.domain.log_batch import Partition
 from kartoteka_runtime.kafka import KafkaSettings, client_options
 

@@ -2,18 +2,20 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final
 
+from ingest_api.adapters.letter_records import letter_seen
+from ingest_api.adapters.log_record import LogRecord
 from ingest_api.domain.log_batch import (
     CabinetSighting,
     DeadLetterSeen,
+    LetterMarked,
     LogBatch,
     Partition,
     TaskSeen,
 )
 from ingest_api.domain.task import Task
 from kartoteka_contracts.codec import decode
-from kartoteka_contracts.dead_letter import DeadLetter
 from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.errors import EventError, MalformedEventError
 from kartoteka_contracts.events import (
@@ -26,7 +28,7 @@ from kartoteka_contracts.events import (
 from kartoteka_contracts.ids import MAX_EXACT_INTEGER, CabinetId
 from kartoteka_contracts.tasks import TaskKind, TaskStatus
 
-__all__ = ["BatchBuilder", "LogRecord", "status_event"]
+__all__ = ["BatchBuilder", "status_event"]
 
 _DEAD_LETTERS: Final = "documents.dlq"
 _STATUS: Final = "task.status"
@@ -35,31 +37,13 @@ _SEEN: Final = "#seen"
 _DONE: Final = 1.0
 
 
-class LogRecord(Protocol):
-    """A consumed record, as the Kafka client has it."""
-
-    @property
-    def topic(self) -> str: ...  # noqa: D102 - the client's own names
-    @property
-    def partition(self) -> int: ...  # noqa: D102 - likewise
-    @property
-    def offset(self) -> int: ...  # noqa: D102 - likewise
-    @property
-    def timestamp(self) -> int: ...  # noqa: D102 - milliseconds since the epoch
-    @property
-    def key(self) -> bytes | None: ...  # noqa: D102 - likewise
-    @property
-    def value(self) -> bytes | None: ...  # noqa: D102 - likewise
-    @property
-    def headers(self) -> tuple[tuple[str, bytes], ...]: ...  # noqa: D102 - likewise
-
-
 @dataclass(slots=True, kw_only=True)
 class BatchBuilder:
     """Collects records; one that cannot be read is counted and left out, never in the way."""
 
     tasks: list[TaskSeen] = field(default_factory=list)
     dead_letters: list[DeadLetterSeen] = field(default_factory=list)
+    marks: list[LetterMarked] = field(default_factory=list)
     cabinets: list[CabinetSighting] = field(default_factory=list)
     unreadable: list[tuple[Partition, int, str]] = field(default_factory=list)
     """Where it lies, and why it was left out."""
@@ -78,17 +62,25 @@ class BatchBuilder:
             positions=positions,
             tasks=tuple(self.tasks),
             dead_letters=tuple(self.dead_letters),
+            marks=tuple(self.marks),
             cabinets=tuple(self.cabinets),
         )
 
     def _read(self, record: LogRecord) -> None:
         if record.topic == _DEAD_LETTERS:
-            self.dead_letters.append(_dead_letter(record))
+            self._read_letter(record)
         elif record.topic == _CABINETS:
             self._read_cabinet(record)
         elif record.value is not None or record.topic != _STATUS:
             # A tombstone on the status topic means nothing here: ended tasks leave by age.
             self.tasks.append(_task_seen(record))
+
+    def _read_letter(self, record: LogRecord) -> None:
+        match letter_seen(record):
+            case DeadLetterSeen() as letter:
+                self.dead_letters.append(letter)
+            case LetterMarked() as mark:
+                self.marks.append(mark)
 
     def _read_cabinet(self, record: LogRecord) -> None:
         key = _text(record.key)
@@ -199,20 +191,6 @@ def _changed(event: TaskStatusChanged) -> Task:
         next_attempt_at=event.next_attempt_at,
         result=event.result,
         error=event.error,
-    )
-
-
-def _dead_letter(record: LogRecord) -> DeadLetterSeen:
-    try:
-        letter = DeadLetter.from_headers(list(record.headers))
-    except (KeyError, ValueError) as error:
-        raise MalformedEventError("the dead letter's headers cannot be read") from error
-    return DeadLetterSeen(
-        partition=Partition(record.topic, record.partition),
-        offset=record.offset,
-        key=_text(record.key),
-        letter=letter,
-        logged_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
     )
 
 

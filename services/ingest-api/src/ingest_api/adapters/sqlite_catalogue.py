@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ingest_api.adapters import catalogue_schema
-from ingest_api.adapters.catalogue_rows import conditions, write_cabinets, write_dead_letters
+from ingest_api.adapters.catalogue_rows import conditions, write_cabinets
+from ingest_api.adapters.letter_rows import purge_letters, write_dead_letters, write_marks
 from ingest_api.adapters.task_row import COLUMNS, from_row, to_row
 from ingest_api.domain.instant import microseconds
 from ingest_api.domain.log_batch import (
@@ -44,7 +45,6 @@ T = TypeVar("T")
 
 _KEPT: Final = timedelta(days=7)
 """How long an ended task stays, as on its topic."""
-_LETTERS_KEPT: Final = timedelta(days=30)
 _PURGED_AT_ONCE: Final = 2000
 _READ: Final = f"SELECT {', '.join(COLUMNS)} FROM tasks"  # noqa: S608 - constants only
 _WRITE: Final = (
@@ -147,7 +147,7 @@ class SqliteCatalogue:
 
     async def task(self, task_id: TaskId) -> Task | None:
         """Return a task of any cabinet. Raises UnavailableError where the file cannot be read."""
-        rows = await self._read(f"{_READ} WHERE task_id = ?", task_id)
+        rows = await self.read(f"{_READ} WHERE task_id = ?", task_id)
         return from_row(rows[0]) if rows else None
 
     async def tasks(self, query: TaskQuery) -> list[Task]:
@@ -155,7 +155,7 @@ class SqliteCatalogue:
         where, values = conditions(query)
         return [
             from_row(row)
-            for row in await self._read(
+            for row in await self.read(
                 f"{_READ} WHERE {where} ORDER BY accepted_us DESC, task_id DESC LIMIT ?",
                 *values,
                 query.limit,
@@ -169,7 +169,7 @@ class SqliteCatalogue:
 
         Raises UnavailableError likewise.
         """
-        rows = await self._read(
+        rows = await self.read(
             "SELECT DISTINCT document_id FROM tasks WHERE ended = 0 AND cabinet_id = ? "
             "AND document_id >= ? ORDER BY document_id LIMIT ?",
             cabinet.cabinet_id,
@@ -181,7 +181,7 @@ class SqliteCatalogue:
     async def tasks_of(self, document_ids: Sequence[DocumentId]) -> list[Task]:
         """Return all tasks of documents, newest work first. Raises UnavailableError."""
         marks = ", ".join("?" * len(document_ids))
-        rows = await self._read(
+        rows = await self.read(
             f"{_READ} WHERE document_id IN ({marks}) ORDER BY version DESC, epoch DESC",
             *document_ids,
         )
@@ -189,7 +189,7 @@ class SqliteCatalogue:
 
     async def cabinets(self) -> list[CabinetId]:
         """Return the cabinets that ever had an upload. Raises UnavailableError."""
-        rows = await self._read("SELECT cabinet_id FROM cabinets ORDER BY cabinet_id")
+        rows = await self.read("SELECT cabinet_id FROM cabinets ORDER BY cabinet_id")
         return [CabinetId(row[0]) for row in rows]
 
     async def to_repair(self, limit: int) -> list[Task]:
@@ -211,7 +211,8 @@ class SqliteCatalogue:
         """Let old ended tasks and dead letters leave, some at a time. Returns how many left."""
         return await self._call(self._purge)
 
-    async def _read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+    async def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return the rows of a query. Raises UnavailableError where the file cannot be read."""
         try:
             return await self._call(lambda: self._connection.execute(sql, values).fetchall())
         except (CatalogueDamagedError, CatalogueUnwritableError) as error:
@@ -314,6 +315,7 @@ class SqliteCatalogue:
         with self._transaction() as db:
             applied = self._apply_tasks(db, batch.tasks)
             write_dead_letters(db, batch.dead_letters)
+            write_marks(db, batch.marks)
             write_cabinets(db, batch.cabinets)
             db.executemany(
                 "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)",
@@ -368,11 +370,7 @@ class SqliteCatalogue:
                 "(SELECT task_id FROM tasks WHERE ended = 1 AND updated_us < ? LIMIT ?)",
                 (microseconds(now - _KEPT), _PURGED_AT_ONCE),
             )
-            letters = db.execute(
-                "DELETE FROM dead_letters WHERE logged_us < ?",
-                (microseconds(now - _LETTERS_KEPT),),
-            )
-            return tasks.rowcount + letters.rowcount
+            return tasks.rowcount + purge_letters(db, microseconds(now))
 
 
 def _stored(db: sqlite3.Connection, task_id: TaskId) -> tuple[Task | None, bool]:

@@ -5,11 +5,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from ingest_api.domain.dead_letter import LetterContent
 from ingest_api.domain.task import Task
-from kartoteka_contracts.dead_letter import DeadLetter
+from kartoteka_contracts.dead_letter import DeadLetter, DeadLetterMark
 from kartoteka_contracts.ids import CabinetId, TaskId
 
-__all__ = ["Applied", "CabinetSighting", "DeadLetterSeen", "LogBatch", "Partition", "TaskSeen"]
+__all__ = [
+    "Applied",
+    "CabinetSighting",
+    "DeadLetterSeen",
+    "LetterMarked",
+    "LogBatch",
+    "Partition",
+    "TaskSeen",
+]
 
 
 class Partition(NamedTuple):
@@ -39,6 +48,15 @@ class DeadLetterSeen:
     key: str
     letter: DeadLetter
     logged_at: datetime
+    content: LetterContent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetterMarked:
+    """A dead letter is dealt with."""
+
+    mark: DeadLetterMark
+    logged_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +75,7 @@ class LogBatch:
     """The next offset to read, of every partition that moved."""
     tasks: tuple[TaskSeen, ...] = ()
     dead_letters: tuple[DeadLetterSeen, ...] = ()
+    marks: tuple[LetterMarked, ...] = ()
     cabinets: tuple[CabinetSighting, ...] = ()
 
 

@@ -194,6 +194,13 @@ _SPECS: Final = (
         "See the task that its mark names.",
     ),
     _request(
+        "dead_letter_without_value",
+        409,
+        "Kafka has no value of the dead letter",
+        "It was too large to be kept, or is older than the topic keeps; upload the document "
+        "again, then discard the letter.",
+    ),
+    _request(
         "index_mismatch",
         500,
         "The index belongs to another embedding model",

@@ -99,7 +99,16 @@ class Submission(Request):
     metadata: Metadata = Field(default_factory=dict)
 
 
-class DocumentSubmitted(Submission, Event):
+class Replayable(Event):
+    """Work that is tried again as another task when its dead letter is replayed."""
+
+    replay_of: _Task | None = None
+    """The task whose dead letter is tried again by this one."""
+    replays: Annotated[int, Field(ge=0)] = 0
+    """How often the first task of them all was replayed, this replay included."""
+
+
+class DocumentSubmitted(Submission, Replayable):
     """Work to do: index this version of a document. On the job topics."""
 
     key_fields: ClassVar[tuple[str, ...]] = ("cabinet_id", "document_id")
@@ -107,10 +116,6 @@ class DocumentSubmitted(Submission, Event):
     type: Literal["document_submitted"] = "document_submitted"
     schema_version: Literal[1] = 1
     epoch: _Epoch = Epoch(0)
-    replay_of: _Task | None = None
-    """The task whose dead letter is tried again by this one."""
-    replays: Annotated[int, Field(ge=0)] = 0
-    """How often the first task of them all was replayed, this replay included."""
 
     @classmethod
     def of(cls, submission: Submission, *, epoch: Epoch | None = None) -> Self:
@@ -119,7 +124,7 @@ class DocumentSubmitted(Submission, Event):
         return cls(**fields, epoch=Epoch(0) if epoch is None else epoch)
 
 
-class DocumentDeletionRequested(Request, Event):
+class DocumentDeletionRequested(Request, Replayable):
     """Work to do: delete a document with all that belongs to it. On the job topics."""
 
     key_fields: ClassVar[tuple[str, ...]] = ("cabinet_id", "document_id")
@@ -156,7 +161,7 @@ class TaskCancellationRequested(Event):
     requested_at: AwareDatetime
 
 
-class CabinetDeletionRequested(Event):
+class CabinetDeletionRequested(Replayable):
     """Work to do: delete all documents of a cabinet up to a version. On the job topics."""
 
     type: Literal["cabinet_deletion_requested"] = "cabinet_deletion_requested"

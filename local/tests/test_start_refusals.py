@@ -1,12 +1,17 @@
 import socket
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from stand_ins import plan
 
 from kartoteka_local.broker import Broker
+from kartoteka_local.console import Console
 from kartoteka_local.disk import require_space, shortage
 from kartoteka_local.errors import StackError
 from kartoteka_local.home import Home
+from kartoteka_local.keys import api_key
 from kartoteka_local.lock import only_one
 from kartoteka_local.ports import Ports
 
@@ -89,6 +94,54 @@ def test_a_kafka_that_lost_track_of_its_topics_is_refused(tmp_path: Path) -> Non
         broker(home).prepare()
 
 
+def test_damaged_indexes_of_kafka_are_refused_with_a_cure_that_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    home = Home(root=tmp_path)
+    home.create()
+    log = home.kafka_data / "documents.interactive-0" / "00000000000000000000.log"
+    log.parent.mkdir(parents=True)
+    log.write_bytes(bytes(1000))
+    log.with_suffix(".index").write_bytes(b"garbage")
+    log.with_suffix(".timeindex").write_bytes(bytes(12))
+    (home.kafka_data / "meta.properties").touch()
+    (home.kafka_data / ".kafka_cleanshutdown").touch()
+    with pytest.raises(StackError, match="1 of its index files") as caught:
+        broker(home).prepare()
+    [command] = [line for line in str(caught.value).splitlines() if line.startswith("    find ")]
+    subprocess.run(command, shell=True, check=True)  # noqa: S602 - as a person would
+    assert log.exists()
+    assert log.with_name("00000000000000000000.index.damaged").read_bytes() == b"garbage"
+    assert not log.with_suffix(".timeindex").exists()
+    Broker.check(broker(home))
+
+
+def test_folders_of_servers_that_are_not_embedded_are_not_made(tmp_path: Path) -> None:
+    Home(root=tmp_path / "home").create()
+    assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["logs", "view"]
+
+
+async def test_a_damaged_file_of_keys_is_refused_at_once_and_kept(tmp_path: Path) -> None:
+    home = Home(root=tmp_path)
+    home.create()
+    home.api_key.write_text("ktk_x", encoding="utf-8")
+    home.api_keys.write_text("{oops", encoding="utf-8")
+    a_plan = replace(plan(tmp_path), env={"API_KEYS_FILE": str(home.api_keys)})
+    with pytest.raises(StackError, match=r"(?s)damaged.*mv ") as caught:
+        await api_key(a_plan, Console())
+    assert f"mv {home.api_keys} {home.api_keys}.damaged" in str(caught.value)
+    assert home.api_keys.read_text(encoding="utf-8") == "{oops"
+
+
+async def test_a_key_is_made_once_and_again_when_its_file_was_moved_aside(tmp_path: Path) -> None:
+    home = Home(root=tmp_path)
+    a_plan = replace(plan(tmp_path), env={"API_KEYS_FILE": str(home.api_keys)})
+    first = await api_key(a_plan, Console())
+    assert await api_key(a_plan, Console()) == first
+    home.api_keys.rename(tmp_path / "aside")
+    assert await api_key(a_plan, Console()) != first
+
+
 def test_missing_jars_are_named_with_what_to_do(tmp_path: Path) -> None:
     home = Home(root=tmp_path)
     home.create()
@@ -98,6 +151,6 @@ def test_missing_jars_are_named_with_what_to_do(tmp_path: Path) -> None:
 
 def broker(home: Home) -> Broker:
     lib = home.root / "lib"
-    lib.mkdir()
+    lib.mkdir(exist_ok=True)
     (lib / "kafka_2.13-4.3.1.jar").touch()
     return Broker(java="java", lib=lib, home=home, port=1, controller_port=2)

@@ -155,6 +155,23 @@ def test_a_damaged_index_stops_the_stack_with_what_to_do(home: Path, first: Run)
     assert "upload the documents again" in second.said
 
 
+def test_damaged_indexes_of_kafka_are_told_at_once_and_built_anew(home: Path, first: Run) -> None:
+    first.until("Everything is up")
+    assert first.end(signal.SIGINT) == 0
+    for index in (home / "kafka" / "data").glob("*/*index"):
+        index.write_bytes(os.urandom(1003))
+    second = Run(home)
+    assert second.process.wait(60) == 1
+    [command] = [line for line in second.said.splitlines() if line.startswith("    find ")]
+    subprocess.run(command, shell=True, check=True)  # noqa: S602 - as a person would
+    third = Run(home)
+    try:
+        third.until("Everything is up")
+        assert "samples are indexed already and unchanged" in third.said
+    finally:
+        third.end()
+
+
 def _get(run: Run, path: str) -> dict[str, list[dict[str, str]]]:
     stack = run.stack()
     request = urllib.request.Request(  # noqa: S310 - the stack's own address

@@ -61,6 +61,8 @@ def _run(settings: Settings, home: Home, console: Console) -> int:
     rotate(home)
     if plan.broker is not None:
         plan.broker.prepare()
+    if settings.real.object_store_url is None:
+        home.objects.mkdir(mode=0o700, parents=True, exist_ok=True)
     names = [program.name for program in (plan.kafka, plan.qdrant, plan.api) if program]
     console.say(f"Starting {', '.join(names)} and {len(plan.embedders)} embedder(s) …")
     samples = Samples(folder=SAMPLES, cabinet=settings.stack.samples_cabinet, clock=SystemClock())

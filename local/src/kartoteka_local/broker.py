@@ -4,9 +4,11 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from kartoteka_local.aside import indexes_aside
 from kartoteka_local.diagnosis import damage_advice
 from kartoteka_local.errors import StackError
 from kartoteka_local.home import Home
+from kartoteka_local.kafka_indexes import damaged_indexes
 from kartoteka_local.kraft import JVM, new_cluster_id, server_properties
 
 __all__ = ["Broker"]
@@ -45,11 +47,13 @@ class Broker:
             )
         self.check()
         data = self.home.kafka_data
+        self.home.kafka.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._config.write_text(self._configuration(), encoding="utf-8")
         if (data / "meta.properties").exists():
+            self._check_indexes()
             return
         if data.exists() and any(data.iterdir()):
-            raise StackError(self._damaged(f"{data} has no meta.properties"))
+            raise StackError(self.damaged(f"{data} has no meta.properties"))
         self._format()
 
     def check(self) -> None:
@@ -62,9 +66,18 @@ class Broker:
         """
         strays = sorted(folder.name for folder in self.home.kafka_data.glob("*-stray"))
         if strays:
-            raise StackError(self._damaged(f"it no longer knows its own {strays[0]}"))
+            raise StackError(self.damaged(f"it no longer knows its own {strays[0]}"))
 
-    def _damaged(self, found: str) -> str:
+    def _check_indexes(self) -> None:
+        wrong = damaged_indexes(self.home.kafka_data)
+        if wrong:
+            raise StackError(
+                f"Kafka cannot go on: {len(wrong)} of its index files are damaged, the first is "
+                f"{wrong[0]}.\n{indexes_aside(self.home.kafka_data)}"
+            )
+
+    def damaged(self, found: str) -> str:
+        """Return that it cannot go on, and what to do."""
         return f"Kafka cannot go on ({found}): " + damage_advice(self.home.kafka_data, self.advice)
 
     @property

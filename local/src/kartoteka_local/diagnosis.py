@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kartoteka_local.aside import aside
 from kartoteka_local.program import Program
 
-__all__ = ["Diagnosis", "damage_advice", "diagnose"]
+__all__ = ["Diagnosis", "damage_advice", "diagnose", "sign_of_damage"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +27,14 @@ _DAMAGE: Final = re.compile(
     r"corrupt|damaged|meta\.properties|InconsistentClusterId|InvalidRecordException"
     r"|CorruptRecordException|LogDirFailure|log dirs? .* (failed|offline)|KafkaStorageException"
     r"|quorum-state|QuorumStateStore|node ID not found|initializeLogDirs|-stray"
-    r"|delete the folder|delete this folder|failed to open WAL",
+    r"|failed to open WAL",
     re.IGNORECASE,
 )
+_RUNS_DAMAGED: Final = re.compile(
+    r" (ERROR|FATAL) .*(out of sync with the underlying log|CorruptRecordException"
+    r"|CorruptIndexException|KafkaStorageException|Error processing (fetch|append))"
+)
+"""What a broker says that goes on for all that, and serves nobody well."""
 _SETTINGS: Final = re.compile(r"Wrong settings:|SettingsError")
 _SIGKILL: Final = -9
 _FULL_BYTES: Final = 16 * 1024 * 1024
@@ -78,8 +84,9 @@ def _unknown(program: Program) -> str:
 
 def damage_advice(data: Path, advice: str) -> str:
     """Return what to do about a folder that looks damaged, and what goes with it."""
-    return (
-        f"its data folder looks damaged: {data}\n"
-        "Nothing was deleted. Put back a copy of the folder if there is one; else move it aside "
-        f"and run the same again:\n\n    mv {data} {data}.damaged\n\n{advice}"
-    )
+    return f"its data folder looks damaged: {data}\n{aside(data)}\n\n{advice}"
+
+
+def sign_of_damage(words: str) -> str | None:
+    """Return the line of a running broker's log that says its data are damaged, if one does."""
+    return next((line for line in words.splitlines() if _RUNS_DAMAGED.search(line)), None)

@@ -72,11 +72,13 @@ class Home:
         return self.root / "logs" / f"{name}.log"
 
     def create(self) -> None:
-        """Make the folders that the stack itself writes to, readable by their owner only.
+        """Make the folders that every stack writes to, readable by their owner only.
+
+        A broker's, and one for objects, are made where they are needed.
 
         Raises:
             OSError: one cannot be made.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        for folder in (self.log("x").parent, self.kafka, self.view, self.objects):
+        for folder in (self.log("x").parent, self.view):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

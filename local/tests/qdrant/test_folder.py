@@ -82,7 +82,8 @@ def test_missing_points_after_a_clean_stop_are_refused_with_what_to_do(
     message = str(ended.value)
     assert "kept is damaged" in message
     assert "it has 0 points and must have 500" in message
-    assert "delete this folder" in message
+    assert f"mv {facade.data} {facade.data}.damaged" in message
+    assert "delete" not in message.replace("Nothing was deleted", "")
     assert "Traceback" not in message
 
 

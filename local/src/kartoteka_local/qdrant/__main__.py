@@ -11,6 +11,7 @@ from typing import Final
 
 import uvicorn
 
+from kartoteka_local.aside import aside
 from kartoteka_local.qdrant.app import application
 from kartoteka_local.qdrant.refusal import CorruptDataError, Refusal
 from kartoteka_local.qdrant.settings import EmbeddedQdrantSettings
@@ -38,9 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
         _check_engine()
         bound = _bind(settings.host, settings.port)
         store = Store.open(settings.data)
-    except (SettingsError, FolderInUseError, CorruptDataError, Refusal, OSError) as error:
-        print(f"the embedded Qdrant does not start: {error}", file=sys.stderr, flush=True)
-        return 1
+    except (SettingsError, FolderInUseError, Refusal, OSError) as error:
+        return _refused(str(error))
+    except CorruptDataError as error:
+        return _refused(f"{error}. {aside(settings.data)}\n\nThen upload the documents again.")
     key = settings.api_key
     app = application(
         store,
@@ -55,6 +57,11 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(ending, lambda *_: None)
     asyncio.run(_Server(config).serve(sockets=[bound]))
     return 0
+
+
+def _refused(why: str) -> int:
+    print(f"the embedded Qdrant does not start: {why}", file=sys.stderr, flush=True)
+    return 1
 
 
 def _settings(arguments: list[str] | None) -> EmbeddedQdrantSettings:

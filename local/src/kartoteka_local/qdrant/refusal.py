@@ -56,7 +56,4 @@ class CorruptDataError(Exception):
     """What is on disk is not what was written; serving it would hide a loss."""
 
     def __init__(self, folder: object, found: str) -> None:
-        super().__init__(
-            f"{folder} is damaged: {found}. Stop, delete this folder, start again and index the "
-            "documents anew: nothing but the index is kept in it."
-        )
+        super().__init__(f"{folder} is damaged: {found}")

@@ -1,17 +1,23 @@
 import asyncio
+import io
 import os
 import signal
+import socket
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 import pytest
-from stand_ins import DIE, QUICK, gone, is_alive, plan, text_of
+from rich.console import Console as RichConsole
+from stand_ins import DIE, QUICK, gone, is_alive, plan, program, text_of
 
+from kartoteka_local.broker import Broker
 from kartoteka_local.console import Console
-from kartoteka_local.errors import KeepsDyingError
+from kartoteka_local.errors import KeepsDyingError, StackError
 from kartoteka_local.home import Home
+from kartoteka_local.outside import Outside
 from kartoteka_local.plan import Plan
 from kartoteka_local.settings import StackSettings
 from kartoteka_local.stack import Stack, Steps
@@ -22,6 +28,14 @@ from kartoteka_runtime.clock import SystemClock
 NAMES = {"kafka", "qdrant", "ingest-api", "embedder-1", "embedder-2"}
 
 
+DEAF_TO_QUESTIONS = "import time; time.sleep(60)"
+SAYS_DAMAGED = """
+import time
+print("12:00 [x] ERROR a.B - The state machine is out of sync with the underlying log", flush=True)
+time.sleep(60)
+"""
+
+
 async def a_key(_plan: Plan, _console: Console) -> str:
     return "secret"
 
@@ -30,16 +44,29 @@ async def no_topics(_plan: Plan) -> None:
     return
 
 
-def stack_of(a_plan: Plan, watcher: Watcher) -> Stack:
+def stack_of(a_plan: Plan, watcher: Watcher, console: Console | None = None) -> Stack:
     return Stack(
         a_plan,
         StackSettings(home=a_plan.home.root, min_free_mib=1),
-        console=Console(),
+        console=console or Console(),
         clock=SystemClock(),
         watcher=watcher,
         policy=QUICK,
         steps=Steps(key=a_key, topics=no_topics),
     )
+
+
+class Paper(io.StringIO):
+    """What a console says, until it has said something."""
+
+    def __init__(self, awaited: str) -> None:
+        super().__init__()
+        self.written = asyncio.Event()
+        self._awaited = awaited
+
+    def flush(self) -> None:
+        if self._awaited in self.getvalue():
+            self.written.set()
 
 
 class Running:
@@ -135,3 +162,35 @@ async def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None
     await supervisor.wait()
     for pid in (*pids.pids.values(), own):
         assert await gone(pid)
+
+
+async def test_a_broker_that_runs_but_says_its_data_are_damaged_ends_the_start(
+    tmp_path: Path,
+) -> None:
+    home = Home(root=tmp_path)
+    broker = Broker(java="java", lib=tmp_path, home=home, port=1, controller_port=2)
+    kafka = program(tmp_path, "kafka", SAYS_DAMAGED)
+    a_plan = replace(plan(tmp_path), broker=broker, kafka=kafka)
+    with Watcher() as watcher, pytest.raises(StackError) as caught:
+        await stack_of(a_plan, watcher).run(asyncio.Event(), _never)
+    assert "out of sync with the underlying log" in str(caught.value)
+    assert f"mv {home.kafka_data} {home.kafka_data}.damaged" in str(caught.value)
+
+
+async def test_an_unreachable_server_of_others_is_named_while_it_is_waited_for(
+    tmp_path: Path,
+) -> None:
+    with socket.socket() as bound:  # bound but not listening: nobody else takes the port
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        away = Outside(setting="QDRANT_URL", host="127.0.0.1", port=port)
+        a_plan = replace(plan(tmp_path, api=DEAF_TO_QUESTIONS), outside=(away,))
+        said = Paper(f"127.0.0.1:{port}")
+        console = Console(RichConsole(file=said, soft_wrap=True, highlight=False))
+        stop = asyncio.Event()
+        with Watcher() as watcher:
+            running = asyncio.create_task(stack_of(a_plan, watcher, console).run(stop, _never))
+            await asyncio.wait_for(said.written.wait(), 10)
+            assert not running.done()
+            stop.set()
+            await running

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+from kartoteka_local.excerpt import excerpt
+
 __all__ = ["last_words"]
 
 _BYTES: Final = 16_384
@@ -27,7 +29,7 @@ def last_words(log: Path, *, since: int = 0, lines: int = 12) -> tuple[str, ...]
     except OSError:
         return ()
     said = [
-        _readable(line.rstrip())[:_WIDTH]
+        excerpt(_readable(line.rstrip()), _WIDTH)
         for line in text.splitlines()
         if line.strip() and not _JAVA_FRAME.match(line.rstrip())
     ]

@@ -9,6 +9,7 @@ from typing import Final
 from kartoteka_local.broker import Broker
 from kartoteka_local.errors import StackError
 from kartoteka_local.home import Home
+from kartoteka_local.outside import Outside, outside_servers
 from kartoteka_local.ports import Ports
 from kartoteka_local.probes import accepts_connections, answers_ready
 from kartoteka_local.program import Program
@@ -40,6 +41,8 @@ class Plan:
     api_url: str
     kafka_address: str
     qdrant_url: str
+    outside: tuple[Outside, ...] = ()
+    """Servers of others that it uses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,7 @@ def make_plan(
         api_url=_url(settings.stack.api_host, where.api),
         kafka_address=where.kafka,
         qdrant_url=where.qdrant_url,
+        outside=outside_servers(settings.real, settings.inherited),
     )
 
 

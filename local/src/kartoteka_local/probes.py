@@ -6,12 +6,13 @@ import json
 from typing import Final
 from urllib.parse import urlsplit
 
+from kartoteka_local.excerpt import excerpt
 from kartoteka_local.program import Probe
 
 __all__ = ["accepts_connections", "answers_ready"]
 
 _TIMEOUT_SECONDS: Final = 5.0
-_REASON_WIDTH: Final = 120
+_REASON_WIDTH: Final = 240
 _READY: Final = 200
 
 
@@ -76,7 +77,9 @@ def _reasons(body: bytes) -> str:
     """Return what a service of ours says of itself; nothing where it is put another way."""
     try:
         reasons = json.loads(body)["reasons"]
-        said = [f"{name}: {str(reason)[:_REASON_WIDTH]}" for name, reason in reasons.items()]
+        said = [
+            f"{name}: {excerpt(str(reason), _REASON_WIDTH)}" for name, reason in reasons.items()
+        ]
     except (ValueError, KeyError, TypeError, AttributeError):
         return ""
     return "; ".join(said)

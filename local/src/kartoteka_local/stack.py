@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from kartoteka_local.child import Child
 from kartoteka_local.console import Console
+from kartoteka_local.diagnosis import sign_of_damage
 from kartoteka_local.disk import shortage
 from kartoteka_local.errors import StackError
 from kartoteka_local.keys import api_key
+from kartoteka_local.last_words import last_words
 from kartoteka_local.plan import Plan
 from kartoteka_local.program import Program
 from kartoteka_local.restarts import RestartPolicy
@@ -23,6 +25,10 @@ __all__ = ["Stack", "Steps"]
 
 _DISK_SECONDS: Final = 10.0
 _NEWS_SECONDS: Final = 10.0
+_FIRST_NEWS_SECONDS: Final = 5.0
+_DAMAGE_SECONDS: Final = 1.0
+_WORDS: Final = 1000
+"""Lines of a broker's log that are looked through for a sign of damage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,16 +106,18 @@ class Stack:
     async def _work(self, when_ready: Callable[[StackFile], Awaitable[None]]) -> None:
         began = self._clock.monotonic()
         news = asyncio.create_task(self._tell_what_is_waited_for())
+        damage = asyncio.create_task(self._watch_for_damage())
         try:
             async with asyncio.timeout(self._settings.start_timeout):
                 key = await self._start()
         except TimeoutError:
             raise StackError(
                 f"The stack is not ready after {self._settings.start_timeout:.0f} s:\n"
-                f"{self._reasons()}\nLogs: {self._plan.home.log('x').parent}"
+                f"{await self._reasons()}\nLogs: {self._plan.home.log('x').parent}"
             ) from None
         finally:
             news.cancel()
+            damage.cancel()
         self._file = StackFile(
             api_url=self._plan.api_url,
             api_key=key,
@@ -203,15 +211,38 @@ class Stack:
             warned = problem is not None
             await asyncio.sleep(_DISK_SECONDS)
 
-    async def _tell_what_is_waited_for(self) -> None:
-        while True:
-            await asyncio.sleep(_NEWS_SECONDS)
-            self._console.say(f"Not ready yet:\n{self._reasons()}")
+    async def _watch_for_damage(self) -> None:
+        """End a start whose broker runs but says that its data are damaged.
 
-    def _reasons(self) -> str:
+        It would be waited for until the end of all patience.
+        """
+        broker, kafka = self._plan.broker, self._plan.kafka
+        if broker is None or kafka is None:
+            return
+        while not self._failure.done():
+            await asyncio.sleep(_DAMAGE_SECONDS)
+            line = sign_of_damage("\n".join(last_words(kafka.log, lines=_WORDS)))
+            if line is not None and not self._failure.done():
+                self._failure.set_exception(StackError(broker.damaged(f"it says: {line}")))
+
+    async def _tell_what_is_waited_for(self) -> None:
+        await asyncio.sleep(_FIRST_NEWS_SECONDS)
+        if self._plan.outside and (away := await self._away()):
+            self._console.say("Not ready yet:\n" + "\n".join(away))
+        await asyncio.sleep(_NEWS_SECONDS - _FIRST_NEWS_SECONDS)
+        while True:
+            self._console.say(f"Not ready yet:\n{await self._reasons()}")
+            await asyncio.sleep(_NEWS_SECONDS)
+
+    async def _reasons(self) -> str:
         waiting = [
             f"    {name}: {child.waits_for}"
             for name, child in self._children.items()
             if not child.ready.is_set()
         ]
-        return "\n".join(waiting) or "    topics are being made"
+        return "\n".join([*await self._away(), *waiting]) or "    topics are being made"
+
+    async def _away(self) -> list[str]:
+        """Return the servers of others that cannot be reached, with their addresses."""
+        said = await asyncio.gather(*(server.probe() for server in self._plan.outside))
+        return [f"    {reason}" for reason in said if reason is not None]

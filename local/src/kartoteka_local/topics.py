@@ -11,6 +11,8 @@ __all__ = ["provision_topics"]
 
 _WAIT_SECONDS: Final = "60"
 """A broker takes connections before it serves."""
+_WAIT_OUTSIDE: Final = "86400"
+"""A broker of others is waited for as long as the start may take, which ends the command."""
 
 
 async def provision_topics(plan: Plan) -> None:
@@ -21,7 +23,7 @@ async def provision_topics(plan: Plan) -> None:
     """
     ran = await run_command(
         *(sys.executable, "-m", "kartoteka_runtime.topics_cli", "provision"),
-        *("--wait", _WAIT_SECONDS),
+        *("--wait", _WAIT_OUTSIDE if plan.broker is None else _WAIT_SECONDS),
         env=plan.env,
     )
     if ran.code != 0:

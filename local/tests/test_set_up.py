@@ -98,6 +98,22 @@ def test_a_failing_tool_is_shown_with_its_last_lines_and_advice(tmp_path: Path) 
         progress(tmp_path).run([str(tool)], advice="Buy ink")
 
 
+def test_a_talkative_tool_is_quiet_on_the_screen_and_whole_in_the_log(tmp_path: Path) -> None:
+    tool = script(tmp_path / "tool", "seq -f ' + package-%g' 100")
+    shown = progress(tmp_path)
+    assert shown.attempt([str(tool)])
+    assert isinstance(shown.out, io.StringIO)
+    assert shown.out.getvalue() == ""
+    assert " + package-100" in shown.log.read_text(encoding="utf-8")
+
+
+def test_a_tool_that_may_fail_says_why_it_did(tmp_path: Path) -> None:
+    shown = progress(tmp_path)
+    assert not shown.attempt([str(script(tmp_path / "tool", "echo out of ink; exit 4"))])
+    assert isinstance(shown.out, io.StringIO)
+    assert shown.out.getvalue() == "    | out of ink\n"
+
+
 def maven(folder: Path, content: str) -> Path:
     """Return a stand-in that leaves one jar where Maven would leave them all."""
     return script(

@@ -39,10 +39,15 @@ class Progress:
         """Print a line at once."""
         print(line, file=self.out, flush=True)
 
-    def show(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> bool:
-        """Run a tool that reports its own progress; whether it succeeded."""
-        self.out.flush()
-        return subprocess.run(argv, env=env, check=False, stdin=subprocess.DEVNULL).returncode == 0
+    def attempt(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> bool:
+        """Run a talkative tool that may fail; whether it succeeded.
+
+        Its words go to the log, a sign of life to the screen, and the last lines of a failure.
+        """
+        code, said = self._logged(argv, env)
+        if code != 0:
+            self.say(_tail(said))
+        return code == 0
 
     def run(
         self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, advice: str
@@ -52,6 +57,15 @@ class Progress:
         Raises:
             SetupError: it failed; with its last lines and the advice.
         """
+        code, said = self._logged(argv, env)
+        if code != 0:
+            raise SetupError(
+                f"{Path(argv[0]).name} failed with {code}:\n{_tail(said)}\n{advice}\n"
+                f"All it said: {self.log}"
+            )
+
+    def _logged(self, argv: Sequence[str], env: Mapping[str, str] | None) -> tuple[int, list[str]]:
+        """Return the exit code and the lines of a tool."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log, self._signs_of_life():
             log.write(f"\n$ {' '.join(argv)}\n".encode())
@@ -60,15 +74,9 @@ class Progress:
             code = subprocess.run(
                 argv, env=env, check=False, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             ).returncode
-        if code == 0:
-            return
         with self.log.open("rb") as log:
             log.seek(start)
-            said = log.read().decode(errors="replace").splitlines()
-        tail = "\n".join(f"    | {line}" for line in said[-_LINES_OF_A_FAILURE:])
-        raise SetupError(
-            f"{Path(argv[0]).name} failed with {code}:\n{tail}\n{advice}\nAll it said: {self.log}"
-        )
+            return code, log.read().decode(errors="replace").splitlines()
 
     @contextmanager
     def _signs_of_life(self) -> Iterator[None]:
@@ -86,3 +94,7 @@ class Progress:
         finally:
             done.set()
             thread.join()
+
+
+def _tail(said: Sequence[str]) -> str:
+    return "\n".join(f"    | {line}" for line in said[-_LINES_OF_A_FAILURE:])

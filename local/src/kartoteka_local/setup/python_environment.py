@@ -161,7 +161,7 @@ class PythonEnvironment:
 
     def _pip_install(self, *arguments: str) -> bool:
         argv = [str(self._uv), "pip", "install", "--python", str(self.python), *arguments]
-        return self.progress.show(argv, env=self._uv_environment())
+        return self.progress.attempt(argv, env=self._uv_environment())
 
     def _uv_environment(self) -> dict[str, str]:
         """Hand over what pip is told here: uv reads none of pip's settings."""

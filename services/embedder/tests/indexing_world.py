@@ -13,6 +13,7 @@ from embedder.domain.job import Job, Lease, Origin, RawRecord
 from embedder.domain.parsed import Chunk, Extraction, Parsed, Rejected, TokenIds
 from embedder.ports import StageReport, Vectors
 from embedder.usecases.index_document import IndexDocument
+from embedder.usecases.scratch import Scratch
 from kartoteka_contracts.access import grant
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.envelope import Envelope
@@ -174,6 +175,7 @@ class World:
         self.extractor = WordExtractor()
         self.embedder = TokenEmbedder()
         self.log = RecordingLog()
+        self.scratch = Scratch(size=2 << 20, bodies=8)
 
     def usecase(self, around: Callable[[Any], Any] = lambda port: port) -> IndexDocument:
         """Return the use case, each of its ports wrapped."""
@@ -183,6 +185,7 @@ class World:
             embedder=around(self.embedder),
             index=around(self.index),
             clock=SystemClock(),
+            scratch=self.scratch,
         )
 
     async def accept(self, text: str, *, version: int, **fields: Any) -> Job:

@@ -25,6 +25,7 @@ from embedder.ports import JobHandler
 from embedder.settings import RetrySettings, Settings
 from embedder.telemetry import Pulse, PulsingLog
 from embedder.usecases.index_document import IndexDocument
+from embedder.usecases.scratch import Scratch
 from embedder.usecases.settle import SettleJobs
 from kartoteka_contracts.errors import KartotekaError, UnavailableError
 from kartoteka_contracts.topics import TOPICS, Service
@@ -51,6 +52,8 @@ _OUR_TOPICS: Final = {
     if Service.EMBEDDER in topic.producers | topic.consumers
 }
 _PING_SECONDS: Final = 10.0
+_BODIES_PER_PARSER: Final = 4
+_LEAST_BODIES: Final = 8
 _MODEL_PAUSE: Final = Backoff(base=5.0, limit=60.0)
 
 
@@ -73,6 +76,7 @@ class _Stores:
     objects: ObjectStore
     index: Index
     producer: Producer
+    scratch: Scratch
 
     @classmethod
     def open(cls, settings: Settings, model: PreparedModel, metrics: Metrics) -> Self:
@@ -88,18 +92,30 @@ class _Stores:
                 client_id="embedder",
                 metrics=ProducerMetrics.define(metrics),
             ),
+            scratch=_scratch(settings, metrics),
         )
 
     async def trouble(self) -> str | None:
         """Return the outage that may be why nothing goes forward."""
-        if self.producer.trouble is not None:
-            return self.producer.trouble
+        here = self.producer.trouble or self.scratch.trouble
+        if here is not None:
+            return here
         for check in (self.index.ping, self.objects.probe):
             try:
                 await asyncio.wait_for(check(), _PING_SECONDS)
             except (KartotekaError, TimeoutError) as error:
                 return str(error) or type(error).__name__
         return None
+
+
+def _scratch(settings: Settings, metrics: Metrics) -> Scratch:
+    # Parsers never wait for a fetch, and interactive work waits behind few other bodies.
+    bodies = max(_LEAST_BODIES, _BODIES_PER_PARSER * settings.parser.children)
+    scratch = Scratch(size=settings.worker.scratch_bytes, bodies=bodies)
+    metrics.gauge("scratch_bytes", "Bytes of bodies fetched and not yet read").set_function(
+        lambda: scratch.held
+    )
+    return scratch
 
 
 async def _hire(settings: Settings, health: Health, metrics: Metrics) -> Crew:
@@ -154,6 +170,7 @@ def _handler(
             embedder=engine,
             index=stores.index,
             clock=clock,
+            scratch=stores.scratch,
         ),
         log=PulsingLog(stores.producer, pulse),
         policy=RetryPolicy(retries=retry.max, base_seconds=retry.base_seconds),

@@ -51,6 +51,10 @@ class WorkerSettings(Fragment):
     """Retries in memory that wait for their time; beyond it the topic is paused."""
     max_unacknowledged: int = Field(default=20_000, ge=1)
     """Records of a topic that may end before an older one of their partition does."""
+    scratch_bytes: int = Field(default=4 * 1024**3, ge=2)
+    """Bytes of fetched bodies on the disk for temporary files, half of them for interactive work. A
+    body larger than a half is fetched all the same, alone in its half: give the disk as much as
+    this, or twice the largest upload if that is more."""
     drain_seconds: float = Field(default=45, ge=0, le=3600)
     """Seconds that a stopping worker gives to running documents. Keep it, plus about 30, below
     the pod's grace period."""

@@ -5,16 +5,17 @@ its own decision goes on from there. A crash at any await is repaired by the nex
 """
 
 import asyncio
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
+from embedder.domain.admission import Work, work_of
 from embedder.domain.job import Job, Lease
 from embedder.domain.outcome import Empty, Failed, Indexed, Outcome, Superseded, Unchanged
 from embedder.domain.parsed import Chunk, Parsed, Rejected
+from embedder.domain.window import Place
 from embedder.ports import Bodies, ChunkIndex, Embedder, Extractor, StageReport, Vectors
+from embedder.usecases.scratch import Scratch
 from embedder.usecases.stopwatch import Stopwatch
 from embedder.usecases.tidy import OlderBodies
 from kartoteka_contracts.access import AuthorisedCabinet, grant
@@ -46,6 +47,7 @@ class _Work:
     """One try: what every step needs of it."""
 
     event: DocumentSubmitted
+    kind: Work
     cabinet: AuthorisedCabinet
     lease: Lease
     report: StageReport
@@ -63,7 +65,7 @@ class IndexDocument:
         embedder: Embedder,
         index: ChunkIndex,
         clock: Clock,
-        scratch: Path | None = None,
+        scratch: Scratch,
     ) -> None:
         self._bodies = bodies
         self._extractor = extractor
@@ -83,6 +85,7 @@ class IndexDocument:
         """
         work = _Work(
             event=job.event,
+            kind=_kind(job),
             cabinet=grant(job.event.cabinet_id),
             lease=lease,
             report=report,
@@ -113,6 +116,7 @@ class IndexDocument:
         """
         work = _Work(
             event=job.event,
+            kind=_kind(job),
             cabinet=grant(job.event.cabinet_id),
             lease=Lease(),
             report=lambda _stage, _share: None,
@@ -144,8 +148,7 @@ class IndexDocument:
 
     async def _extract(self, work: _Work) -> Parsed | Rejected:
         event = work.event
-        with tempfile.TemporaryDirectory(dir=self._scratch, prefix="kartoteka-") as folder:
-            body = Path(folder) / "body"
+        async with self._scratch.body(work.kind, event.size) as body:
             work.report(Stage.FETCHING, _SHARE[Stage.FETCHING])
             with work.watch.measure(Stage.FETCHING):
                 await self._bodies.download(
@@ -289,6 +292,11 @@ class IndexDocument:
         event = work.event
         await self._index.discard(work.cabinet, event.document_id, event.version, event.epoch)
         return Superseded()
+
+
+def _kind(job: Job) -> Work:
+    origin = job.record.origin
+    return work_of(Place(origin.topic, origin.partition))
 
 
 def _windows(chunks: tuple[Chunk, ...]) -> Iterator[tuple[Chunk, ...]]:

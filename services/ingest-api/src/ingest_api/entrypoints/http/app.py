@@ -5,7 +5,7 @@ from typing import Final
 
 from fastapi import APIRouter, FastAPI
 
-from ingest_api.entrypoints.http import problems, security
+from ingest_api.entrypoints.http import docs_page, problems, security
 from ingest_api.entrypoints.http.receive_deadline import ReceiveDeadline, ReceivePolicy
 from ingest_api.entrypoints.http.request_context import RequestContext
 from ingest_api.ports import KeyRing
@@ -14,6 +14,7 @@ from kartoteka_runtime.clock import Clock
 
 __all__ = ["Edge", "create_app"]
 
+_OPENAPI: Final = "/openapi.json"
 _DESCRIPTION: Final = """\
 Upload documents, follow each of them by its task, search what they say.
 
@@ -41,8 +42,12 @@ def create_app(edge: Edge, *routers: APIRouter) -> FastAPI:
         title="Kartoteka",
         version="0.1.0",
         description=_DESCRIPTION,
-        openapi_url="/openapi.json" if edge.docs else None,
+        openapi_url=_OPENAPI if edge.docs else None,
+        docs_url=None,
+        redoc_url=None,
     )
+    if edge.docs:
+        app.include_router(docs_page.router(title="Kartoteka", openapi_url=_OPENAPI))
     security.install(app.state, edge.keys)
     problems.install(app)
     for router in routers:

@@ -1,6 +1,7 @@
 """Servers of others that a stack was told to use: whether they can be reached at all."""
 
 import asyncio
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -36,8 +37,7 @@ class Outside:
             except TimeoutError:
                 return f"{self.setting}: {self.host}:{self.port} does not answer"
             except OSError as error:
-                reason = error.strerror or str(error)
-                return f"{self.setting}: no connection to {self.host}:{self.port} ({reason})"
+                return f"{self.setting}: no connection to {self.host}:{self.port} ({_why(error)})"
             writer.close()
             return None
 
@@ -58,6 +58,12 @@ def outside_servers(real: RealServers, env: Mapping[str, str]) -> tuple[Outside,
     if (real.object_store_url or "").startswith("s3:"):
         found += _server("OBJECT_STORE_ENDPOINT", env.get("OBJECT_STORE_ENDPOINT", ""), None)
     return tuple(found)
+
+
+def _why(error: OSError) -> str:
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)  # asyncio's own words repeat the address
+    return error.strerror or "none of its addresses answers"
 
 
 def _server(setting: str, url: str, port: int | None) -> Iterable[Outside]:

@@ -3,8 +3,10 @@
 import asyncio
 import time
 
+import pypdfium2
+
 from kartoteka_testkit.stack import Stack, StackClient
-from tests.bench.corpus import one_page
+from tests.bench.corpus import Corpus
 from tests.bench.figures import Report, percentile
 
 __all__ = ["measure_accept", "measure_searchable", "measure_start"]
@@ -36,19 +38,29 @@ async def measure_accept(stack: Stack, report: Report) -> None:
         report.add(f"accept_ms_p99_{clients}_clients", percentile(seconds, 0.99) * 1000, "ms")
 
 
-async def measure_searchable(stack: Stack, report: Report, *, count: int) -> None:
+async def measure_searchable(stack: Stack, report: Report, pages: Corpus) -> None:
     """Upload one page at a time to an idle system; follow each until a search finds it."""
     report.section("202 to searchable: PDFs of one page, idle system")
+    report.data["pages"] = pages.description
     seconds: list[float] = []
-    for n in range(count):
-        task = await stack.client.accepted(f"page-{n}.pdf", one_page(n), cabinet=3)
+    for name, body in pages.documents.items():
+        query = _words_within(body)
+        task = await stack.client.accepted(name, body, cabinet=3)
         begun = time.perf_counter()
-        while task["document_id"] not in await _documents_found(stack.client, f"number{n}"):
+        while task["document_id"] not in await _documents_found(stack.client, query):
             pass  # a search takes some milliseconds: that is the resolution
         seconds.append(time.perf_counter() - begun)
         await stack.client.ended(task["task_id"])
     report.add("searchable_ms_p50", percentile(seconds, 0.5) * 1000, "ms")
     report.add("searchable_ms_p99", percentile(seconds, 0.99) * 1000, "ms")
+
+
+def _words_within(body: bytes) -> str:
+    """Some words from within a page, to search for it."""
+    document = pypdfium2.PdfDocument(body)
+    words = str(document[0].get_textpage().get_text_range()).split()
+    document.close()
+    return " ".join(words[len(words) // 2 :][:20])
 
 
 async def measure_start(stack: Stack, report: Report) -> None:

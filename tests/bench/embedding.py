@@ -1,15 +1,16 @@
-"""Chunks per second: our engine, one process a core, beside sentence-transformers' `encode`."""
+"""Our engine alone, one process a core, and sentence-transformers' `encode` beside it."""
 
 import asyncio
 import json
 import sys
 from pathlib import Path
 from statistics import median
+from tempfile import NamedTemporaryFile
 
 from tests.bench.chunks import bench_chunks
 from tests.bench.figures import Report
 
-__all__ = ["measure_embedding"]
+__all__ = ["embed_alone", "measure_embedding"]
 
 
 async def measure_embedding(
@@ -24,10 +25,8 @@ async def measure_embedding(
     ours: list[float] = []
     theirs: list[float] = []
     for _ in range(passes):
-        theirs.append(await _race(["encode"], chunks, cache))
-        ours.append(
-            await _race([f"engine:{n}:{processes}" for n in range(processes)], chunks, cache)
-        )
+        theirs.append(len(texts) / await _race(["encode"], texts, cache))
+        ours.append(len(texts) / await embed_alone(texts, processes=processes, cache=cache))
     speed, baseline = median(ours), median(theirs)
     report.add("embedder_chunks_per_second", speed, "1/s")
     report.add("encode_chunks_per_second", baseline, "1/s")
@@ -36,15 +35,30 @@ async def measure_embedding(
     return speed / baseline
 
 
-async def _race(roles: list[str], chunks: int, cache: Path) -> float:
+async def embed_alone(texts: list[str], *, processes: int, cache: Path) -> float:
+    """Return the seconds that our engines take from texts to vectors, each with its share."""
+    return await _race([f"engine:{n}:{processes}" for n in range(processes)], texts, cache)
+
+
+async def _race(roles: list[str], texts: list[str], cache: Path) -> float:
     """Let processes load, start them together, and time until the last has ended."""
+    with NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+        json.dump(texts, file)
+        file.flush()
+        done, seconds = await _started_together(roles, file.name, cache)
+    if done != len(texts):
+        raise RuntimeError(f"{done} of {len(texts)} chunks were embedded")
+    return seconds
+
+
+async def _started_together(roles: list[str], texts: str, cache: Path) -> tuple[int, float]:
     processes = [
         await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "tests.bench.embedding_process",
             role,
-            str(chunks),
+            texts,
             str(cache),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -58,10 +72,7 @@ async def _race(roles: list[str], chunks: int, cache: Path) -> float:
     counts = await asyncio.gather(*(_embed(process) for process in processes))
     seconds = asyncio.get_running_loop().time() - begun
     await asyncio.gather(*(process.wait() for process in processes))
-    done = sum(counts)
-    if done != chunks:
-        raise RuntimeError(f"{done} of {chunks} chunks were embedded")
-    return done / seconds
+    return sum(counts), seconds
 
 
 async def _embed(process: asyncio.subprocess.Process) -> int:

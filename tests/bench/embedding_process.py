@@ -8,7 +8,8 @@ from pathlib import Path
 from embedder.adapters.inference.assembly import open_engine, prepare
 from embedder.adapters.inference.model_settings import ModelSettings
 from embedder.adapters.tokenizer import load_tokenizer
-from tests.bench.chunks import MODEL_FOLDER, bench_chunks
+from tests.bench.chunks import MODEL_FOLDER
+from tests.bench.sizes import MODEL_TOKENS
 
 
 def _wait_for_the_start() -> None:
@@ -20,7 +21,9 @@ def _encode(texts: list[str]) -> int:
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - the other role has none
 
     model = SentenceTransformer(str(MODEL_FOLDER), device="cpu")
-    model.max_seq_length = 256  # as ours: the package's 128 would spare it half of the work
+    model.max_seq_length = (
+        MODEL_TOKENS  # as ours: the package's 128 would spare it half of the work
+    )
     model.encode(texts[:32])
     _wait_for_the_start()
     return len(model.encode(texts))
@@ -40,8 +43,8 @@ async def _engine(texts: list[str], cache: Path) -> int:
 
 def main() -> int:
     """Take the role of the first argument: ``encode``, or ``engine:n:of``."""
-    role, count, cache = sys.argv[1:4]
-    texts = bench_chunks(int(count))
+    role, file, cache = sys.argv[1:4]
+    texts: list[str] = json.loads(Path(file).read_text("utf-8"))
     if role == "encode":
         done = _encode(texts)
     else:

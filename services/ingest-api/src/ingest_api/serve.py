@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from ingest_api.bootstrap import Service, build
 from ingest_api.domain.submission import UploadLimits
 from ingest_api.entrypoints.http import (
+    dead_letter_routes,
     document_routes,
     health,
     search_routes,
@@ -73,6 +74,9 @@ def application(service: Service) -> FastAPI:
         task_routes.router(service.reading.tasks),
         document_routes.router(service.reading.documents),
         search_routes.router(service.reading.search),
+        dead_letter_routes.router(
+            service.dead_letters.read, service.dead_letters.resolve, service.clock
+        ),
         health.router(service.health, service.metrics),
     )
 

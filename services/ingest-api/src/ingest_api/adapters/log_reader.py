@@ -13,7 +13,7 @@ from ingest_api.adapters.log_record import LogRecord
 from ingest_api.domain.log_batch import Partition
 from kartoteka_runtime.kafka import KafkaSettings, client_options
 
-__all__ = ["VIEW_TOPICS", "LogReader"]
+__all__ = ["VIEW_TOPICS", "LogReader", "consumer", "end"]
 
 VIEW_TOPICS: Final = (
     "documents.interactive",
@@ -39,10 +39,10 @@ class LogReader:
 
     def __init__(self, kafka: KafkaSettings, *, client_id: str) -> None:
         options = client_options(kafka)
-        self._consumer = _consumer(options, client_id)
+        self._consumer = consumer(options, client_id)
         # Offsets are asked on a connection of their own: on the reader's they would stand behind
         # its long poll.
-        self._asker = _consumer(options, f"{client_id}-offsets")
+        self._asker = consumer(options, f"{client_id}-offsets")
 
     async def __aenter__(self) -> Self:
         try:
@@ -95,11 +95,11 @@ class LogReader:
         )
 
     async def _stop(self) -> None:
-        for consumer in (self._consumer, self._asker):
-            await _end(consumer)
+        for one in (self._consumer, self._asker):
+            await end(one)
 
 
-async def _end(consumer: AIOKafkaConsumer) -> None:
+async def end(consumer: AIOKafkaConsumer) -> None:
     """Stop a consumer in bounded time, whatever its broker does.
 
     In a task of its own: a consumer that is stopped while a fetch waits to be tried again ends
@@ -114,7 +114,8 @@ async def _end(consumer: AIOKafkaConsumer) -> None:
             stopping.exception()  # retrieved: the errors of an end are of no use to anybody
 
 
-def _consumer(options: Mapping[str, Any], client_id: str) -> AIOKafkaConsumer:
+def consumer(options: Mapping[str, Any], client_id: str) -> AIOKafkaConsumer:
+    """Return a reader without a group, not started yet."""
     return AIOKafkaConsumer(
         **options,
         client_id=client_id,

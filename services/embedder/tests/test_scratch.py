@@ -169,7 +169,7 @@ class FullDisk:
     async def download(self, key: str, to: Path, **checks: Any) -> int:
         if self._failures:
             self._failures -= 1
-            to.symlink_to("/dev/full")
+            await asyncio.to_thread(to.symlink_to, "/dev/full")
         size: int = await self._port.download(key, to, **checks)
         return size
 

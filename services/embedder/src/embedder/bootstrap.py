@@ -235,6 +235,7 @@ def _limits(settings: WorkerSettings) -> Limits:
         reserved=settings.reserved_interactive,
         held=settings.max_held_retries,
         unacknowledged=settings.max_unacknowledged,
+        unacknowledged_bytes=settings.max_unacknowledged_bytes,
     )
 
 

@@ -54,6 +54,8 @@ class Limits:
     """Bytes of values that they may take together."""
     unacknowledged: int = 20_000
     """Records of one topic that were delivered and wait for an older one to end."""
+    unacknowledged_bytes: int = 64 * 1024 * 1024
+    """Bytes of their content; the record that reaches it is the last one let in."""
 
     def admitted(self, work: Work) -> int:
         """Return the limit of a class."""

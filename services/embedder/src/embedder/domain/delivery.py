@@ -35,6 +35,13 @@ class Delivery:
         return (self.place, self.offset)
 
     @property
+    def size(self) -> int:
+        """Bytes of its content."""
+        record = self.record
+        headers = sum(len(name) + len(value) for name, value in record.headers)
+        return len(record.key or b"") + len(record.value or b"") + headers
+
+    @property
     def digest(self) -> int:
         """Hash of its content, within this process: a topic made anew uses its offsets again."""
         record = self.record

@@ -1,7 +1,7 @@
 """Ordered acknowledgement: the only place that lets go of a record."""
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Collection
 from typing import Final
 
@@ -23,6 +23,7 @@ class Acks:
     def __init__(self) -> None:
         self._windows = Windows()
         self._deliveries: dict[tuple[Place, int], Delivery] = {}
+        self._bytes: Counter[str] = Counter()
         self._settled: OrderedDict[tuple[Place, int], int] = OrderedDict()
         self._queue: deque[Delivery] = deque()
         self._changed = asyncio.Event()
@@ -40,6 +41,7 @@ class Acks:
         """Begin a generation with these partitions."""
         self._windows.turn(generation)
         self._deliveries.clear()
+        self._bytes.clear()
         self._queue.clear()
         self._empty.set()
         for place, offset in list(self._settled):
@@ -53,6 +55,7 @@ class Acks:
         if not self._windows.open(delivery.place, delivery.offset):
             return False
         self._deliveries[delivery.id] = delivery
+        self._bytes[delivery.place.topic] += delivery.size
         return True
 
     def was_settled(self, delivery: Delivery) -> bool:
@@ -68,7 +71,9 @@ class Acks:
             delivery.place, delivery.offset, generation=delivery.generation
         )
         for offset in released:
-            self._queue.append(self._deliveries.pop((delivery.place, offset)))
+            let_go = self._deliveries.pop((delivery.place, offset))
+            self._bytes[delivery.place.topic] -= let_go.size
+            self._queue.append(let_go)
         if released:
             self._empty.clear()
             self._changed.set()
@@ -80,6 +85,10 @@ class Acks:
     def size(self, topic: str) -> int:
         """Return how many records of a topic wait to be released."""
         return self._windows.size(topic)
+
+    def held_bytes(self, topic: str) -> int:
+        """Return how many bytes those records have."""
+        return self._bytes[topic]
 
     async def run(self) -> None:
         """Acknowledge one after the other, for ever."""

@@ -211,10 +211,13 @@ class Dispatcher:
         return ticket
 
     def _has_room(self, ticket: Ticket) -> bool:
-        topic = ticket.delivery.place.topic
+        # All before it in its partition were let in, so what it waits for does come to an end.
+        topic, limits = ticket.delivery.place.topic, self._limits
+        others = self._acks.held_bytes(topic) - ticket.delivery.size
         return (
             self._admission.admits(ticket.work)
-            and self._acks.size(topic) <= self._limits.unacknowledged
+            and self._acks.size(topic) <= limits.unacknowledged
+            and others < limits.unacknowledged_bytes
         )
 
     async def _until(self, ticket: Ticket, condition: Callable[[], bool]) -> bool:

@@ -51,6 +51,8 @@ class WorkerSettings(Fragment):
     """Retries in memory that wait for their time; beyond it the topic is paused."""
     max_unacknowledged: int = Field(default=20_000, ge=1)
     """Records of a topic that may end before an older one of their partition does."""
+    max_unacknowledged_bytes: int = Field(default=64 * 1024**2, ge=1)
+    """Bytes that those records may have, for each topic; beyond it the topic is paused."""
     scratch_bytes: int = Field(default=4 * 1024**3, ge=2)
     """Bytes of fetched bodies on the disk for temporary files, half of them for interactive work. A
     body larger than a half is fetched all the same, alone in its half: give the disk as much as

@@ -81,8 +81,10 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     telemetry = Telemetry(metrics)
     gate = UploadGate(uploads=8, announced_bytes=10_000_000)
     limits = UploadLimits(file_bytes=FILE_BYTES, request_bytes=3_000_000, files=20)
+    archive = ObjectArchive(objects)
     intake = uploads.Intake(
-        submit=Submit(archive=ObjectArchive(objects), log=log, clock=clock),
+        submit=Submit(archive=archive, log=log, clock=clock),
+        claims=archive,
         gate=gate,
         limits=limits,
         telemetry=telemetry,

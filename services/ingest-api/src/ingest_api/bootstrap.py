@@ -13,6 +13,9 @@ from ingest_api.domain.admission import UploadGate
 from ingest_api.reading import Reading
 from ingest_api.settings import Settings
 from ingest_api.telemetry import Telemetry
+from ingest_api.usecases.cancel import Cancel
+from ingest_api.usecases.delete import Delete
+from ingest_api.usecases.job_events import JobEvents
 from ingest_api.usecases.submit import Submit
 from kartoteka_contracts.errors import KartotekaError
 from kartoteka_contracts.topics import TOPICS, Topic
@@ -45,7 +48,10 @@ class Service:
     telemetry: Telemetry
     keys: KeyFile
     gate: UploadGate
+    archive: ObjectArchive
     submit: Submit
+    delete: Delete
+    cancel: Cancel
     reading: Reading
     dead_letters: DeadLetters
     stopping: asyncio.Event
@@ -85,6 +91,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
     reading = Reading.build(
         settings, log=producer, objects=objects, clock=clock, health=health, metrics=metrics
     )
+    archive, jobs = ObjectArchive(objects), JobEvents(producer)
     service = Service(
         settings=settings,
         clock=clock,
@@ -93,7 +100,14 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
         telemetry=telemetry,
         keys=keys,
         gate=gate,
-        submit=Submit(archive=ObjectArchive(objects), log=producer, clock=clock),
+        archive=archive,
+        submit=Submit(archive=archive, log=producer, clock=clock),
+        delete=Delete(
+            documents=reading.documents, archive=archive, removals=archive, jobs=jobs, clock=clock
+        ),
+        cancel=Cancel(
+            tasks=reading.tasks, index=reading.index, removals=archive, jobs=jobs, clock=clock
+        ),
         reading=reading,
         dead_letters=DeadLetters.build(settings.kafka, reading, log=producer, clock=clock),
         stopping=stopping,

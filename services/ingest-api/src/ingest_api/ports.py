@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from ingest_api.domain.access import Principal
-from kartoteka_contracts.ids import CabinetId, DocumentId, Version
-from kartoteka_contracts.records import DocumentRecord
+from ingest_api.domain.idempotency import Claim
+from kartoteka_contracts.events import CabinetDeletionRequested, TaskCancellationRequested
+from kartoteka_contracts.ids import CabinetId, DocumentId, TaskId, Version
+from kartoteka_contracts.records import Record
 
-__all__ = ["Archive", "EventLog", "KeyRing"]
+__all__ = ["Archive", "Claims", "EventLog", "KeyRing", "Removals"]
 
 
 class KeyRing(Protocol):
@@ -36,8 +38,50 @@ class Archive(Protocol):
         """Return the version of the document's newest record, if there is one."""
         ...
 
-    async def create_record(self, record: DocumentRecord) -> bool:
+    async def create_record(self, record: Record) -> bool:
         """Write the record unless its version is taken; False says that it is."""
+        ...
+
+    async def task_at(
+        self, cabinet: CabinetId, document: DocumentId, version: Version
+    ) -> TaskId | None:
+        """Return whose record has the version; None where there is none that can be read."""
+        ...
+
+
+class Claims(Protocol):
+    """Claims on idempotency keys. Raises UnavailableError while object storage is away."""
+
+    async def claim(self, key: str) -> Claim | None:
+        """Return the claim under a key of object storage; None where there is none.
+
+        Raises:
+            RequestError: ``idempotency_mismatch``: it cannot be read by this release.
+        """
+        ...
+
+    async def create_claim(self, key: str, claim: Claim) -> bool:
+        """Write a claim unless there is one; False says that there is."""
+        ...
+
+
+class Removals(Protocol):
+    """Requests to remove something, kept. Raises UnavailableError while object storage is away."""
+
+    async def newest_record(self, cabinet: CabinetId, document: DocumentId) -> Record | None:
+        """Return the newest record of a document that can be read."""
+        ...
+
+    async def newest_in(self, cabinet: CabinetId) -> Version | None:
+        """Return the highest version of all that was ever asked of a cabinet."""
+        ...
+
+    async def create_cabinet_deletion(self, event: CabinetDeletionRequested) -> bool:
+        """Write the request to delete a cabinet unless its version is taken."""
+        ...
+
+    async def mark_cancelled(self, event: TaskCancellationRequested) -> None:
+        """Leave the mark that a task is to be cancelled; one that is there stays."""
         ...
 
 

@@ -15,6 +15,7 @@ from ingest_api.entrypoints.http import (
     dead_letter_routes,
     document_routes,
     health,
+    removal_routes,
     search_routes,
     task_routes,
     uploads,
@@ -66,13 +67,18 @@ def application(service: Service) -> FastAPI:
         ),
     )
     intake = uploads.Intake(
-        submit=service.submit, gate=service.gate, limits=limits, telemetry=service.telemetry
+        submit=service.submit,
+        claims=service.archive,
+        gate=service.gate,
+        limits=limits,
+        telemetry=service.telemetry,
     )
     return create_app(
         edge,
         uploads.router(intake),
         task_routes.router(service.reading.tasks),
         document_routes.router(service.reading.documents),
+        removal_routes.router(service.delete, service.cancel),
         search_routes.router(service.reading.search),
         dead_letter_routes.router(
             service.dead_letters.read, service.dead_letters.resolve, service.clock

@@ -36,17 +36,19 @@ class ReadDocuments:
     freshness: Freshness
     index: DocumentIndex
 
-    async def find(self, principal: Principal, document_id: DocumentId) -> Document:
-        """Return a document of one of the caller's cabinets.
+    async def find(
+        self, principal: Principal, document_id: DocumentId, *, scope: Scope = Scope.READ
+    ) -> Document:
+        """Return a document of one of the caller's cabinets, for what the scope allows.
 
         Raises:
             RequestError: ``not_found``; a foreign id takes the way of an unknown one.
             UnavailableError: the index is away, or the view is behind.
         """
-        document = await self._look(principal, document_id)
+        document = await self._look(principal, document_id, scope)
         if document is None:
             await self.freshness.catch_up()
-            document = await self._look(principal, document_id)
+            document = await self._look(principal, document_id, scope)
         if document is None:
             raise RequestError("not_found")
         return document
@@ -81,13 +83,15 @@ class ReadDocuments:
             next=None if following is None else DocumentId(following),
         )
 
-    async def _look(self, principal: Principal, document_id: DocumentId) -> Document | None:
+    async def _look(
+        self, principal: Principal, document_id: DocumentId, scope: Scope
+    ) -> Document | None:
         tasks = await self.catalogue.tasks_of([document_id])
 
         def permit(cabinet_id: CabinetId) -> AuthorisedCabinet | None:
             if not principal.sees(cabinet_id):
                 return None
-            return authorise(principal, Scope.READ, cabinet_id)
+            return authorise(principal, scope, cabinet_id)
 
         manifest = await self.index.locate(document_id, permit)
         return document_of(manifest, [task for task in tasks if principal.sees(task.cabinet_id)])

@@ -1,20 +1,18 @@
 """Accept a document: body, record, event; then, and only then, say so."""
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID, uuid5
 
 from ingest_api.domain.media_type import HEAD_BYTES, sniff
 from ingest_api.domain.submission import next_version
 from ingest_api.ports import Archive, EventLog
+from ingest_api.usecases.job_events import JobEvents, acknowledged_in_time
 from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.codec import encode
-from kartoteka_contracts.envelope import Envelope
-from kartoteka_contracts.errors import KartotekaError, RequestError, UnavailableError
+from kartoteka_contracts.errors import KartotekaError, RequestError
 from kartoteka_contracts.events import CabinetSeen, DocumentSubmitted
 from kartoteka_contracts.ids import CabinetId, TaskId, document_id, new_task_id
 from kartoteka_contracts.keys import body_key
@@ -22,18 +20,15 @@ from kartoteka_contracts.records import DocumentRecord
 from kartoteka_contracts.tasks import TaskKind
 from kartoteka_runtime.clock import Clock
 
-__all__ = ["StoredBody", "Submit"]
+__all__ = ["Acceptance", "StoredBody", "Submit"]
 
-_JOBS: Final = "documents.interactive"
 _CABINETS: Final = "cabinets"
 _MOST_SEEN: Final = 100_000
-_ACK_SECONDS: Final = 4.8
-"""For all that one document sends, so that a caller has an answer within 5 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredBody:
-    """A body that lies in object storage and that nothing refers to yet."""
+    """A body that was received and that nothing refers to yet."""
 
     cabinet: AuthorisedCabinet
     task_id: TaskId
@@ -43,6 +38,17 @@ class StoredBody:
     size: int
     sha256: str
     media_type: str
+    is_stored: bool = True
+    """False where it was only hashed: an earlier request's body, under ``key``, is to be it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """A document that is safe."""
+
+    record: DocumentRecord
+    is_repeat: bool = False
+    """Whether an earlier request was accepted as this, and is answered once more."""
 
 
 class Submit:
@@ -51,6 +57,7 @@ class Submit:
     def __init__(self, *, archive: Archive, log: EventLog, clock: Clock) -> None:
         self._archive = archive
         self._log = log
+        self._jobs = JobEvents(log)
         self._clock = clock
         self._seen: set[CabinetId] = set()
 
@@ -60,9 +67,7 @@ class Submit:
         Raises:
             UnavailableError: ``event_log_unavailable``.
         """
-        trouble = self._log.trouble
-        if trouble is not None:
-            raise UnavailableError("event_log_unavailable", f"Kafka is away: {trouble}")
+        self._jobs.check()
 
     async def store(
         self,
@@ -96,18 +101,48 @@ class Submit:
             media_type=sniff(bytes(intake.head), filename),
         )
 
+    async def weigh(
+        self,
+        cabinet: AuthorisedCabinet,
+        chunks: AsyncIterator[bytes],
+        key: str,
+        *,
+        external_id: str,
+        filename: str,
+    ) -> StoredBody:
+        """Hash and count a body without storing it: an earlier request has stored one as ``key``.
+
+        Raises:
+            RequestError: ``empty_file``.
+        """
+        intake = _Intake()
+        async for _ in intake.watch(chunks):
+            pass
+        return StoredBody(
+            cabinet=cabinet,
+            task_id=new_task_id(),
+            external_id=external_id,
+            filename=filename,
+            key=key,
+            size=intake.size,
+            sha256=intake.digest.hexdigest(),
+            media_type=sniff(bytes(intake.head), filename),
+            is_stored=False,
+        )
+
     async def discard(self, bodies: Sequence[StoredBody]) -> None:
         """Delete bodies whose request came to nothing.
 
         Best effort: what stays is an orphan, which reconciliation removes.
         """
-        if bodies:
+        keys = [body.key for body in bodies if body.is_stored]
+        if keys:
             with suppress(KartotekaError):
-                await self._archive.discard_bodies([body.key for body in bodies])
+                await self._archive.discard_bodies(keys)
 
     async def accept(
         self, body: StoredBody, metadata: dict[str, Any], *, traceparent: str | None = None
-    ) -> DocumentRecord:
+    ) -> Acceptance:
         """Write the record and the event of a stored body; afterwards it is never lost.
 
         Raises:
@@ -115,49 +150,66 @@ class Submit:
                 ``event_log_unavailable`` or ``overloaded`` (the record stands, so the document may
                 still be indexed).
         """
-        record = await self._record(body, metadata)
-        try:
-            async with asyncio.timeout(_ACK_SECONDS):
-                await self._publish(record, traceparent)
-        except TimeoutError as error:
-            raise UnavailableError("event_log_unavailable") from error
-        return record
+        record = await self.draft(body, metadata)
+        # Taken: another upload of the same document came between. The next listing shows it, so
+        # each round of this loop is some other upload's success.
+        while not await self._archive.create_record(record):
+            record = await self.redraft(record)
+        await self.publish(record, traceparent=traceparent)
+        return Acceptance(record=record)
 
-    async def _publish(self, record: DocumentRecord, traceparent: str | None) -> None:
-        await self._announce(record.cabinet_id)
-        event = DocumentSubmitted.of(record)
-        event_id = uuid5(UUID(record.task_id), event.type)
-        envelope = Envelope(event_id=str(event_id), traceparent=traceparent)
-        await self._log.send(
-            _JOBS, key=event.key, value=encode(event), headers=envelope.to_headers()
-        )
-
-    async def _record(self, body: StoredBody, metadata: dict[str, Any]) -> DocumentRecord:
+    async def draft(self, body: StoredBody, metadata: dict[str, Any]) -> DocumentRecord:
+        """Return the record that the body would get now; nothing is written."""
         cabinet = body.cabinet.cabinet_id
         document = document_id(cabinet, body.external_id)
-        while True:
-            newest = await self._archive.newest_version(cabinet, document)
-            now = self._clock.now()
-            record = DocumentRecord(
-                task_id=body.task_id,
-                kind=TaskKind.INDEX,
-                cabinet_id=cabinet,
-                document_id=document,
-                external_id=body.external_id,
-                version=next_version(now, newest),
-                filename=body.filename,
-                media_type=body.media_type,
-                sha256=body.sha256,
-                size=body.size,
-                body_key=body.key,
-                metadata=metadata,
-                accepted_at=now,
-                replaces=newest,
+        newest = await self._archive.newest_version(cabinet, document)
+        now = self._clock.now()
+        return DocumentRecord(
+            task_id=body.task_id,
+            kind=TaskKind.INDEX,
+            cabinet_id=cabinet,
+            document_id=document,
+            external_id=body.external_id,
+            version=next_version(now, newest),
+            filename=body.filename,
+            media_type=body.media_type,
+            sha256=body.sha256,
+            size=body.size,
+            body_key=body.key,
+            metadata=metadata,
+            accepted_at=now,
+            replaces=newest,
+        )
+
+    async def redraft(self, record: DocumentRecord) -> DocumentRecord:
+        """Return a record whose version was taken as it would be now; nothing is written."""
+        newest = await self._archive.newest_version(record.cabinet_id, record.document_id)
+        now = self._clock.now()
+        changed = {
+            "version": next_version(now, newest),
+            "accepted_at": now,
+            "replaces": newest,
+        }
+        return record.model_copy(update=changed)
+
+    async def settle(self, record: DocumentRecord) -> bool:
+        """Write the record, unless it stands; False where another task's has its version."""
+        if await self._archive.create_record(record):
+            return True
+        task = await self._archive.task_at(record.cabinet_id, record.document_id, record.version)
+        return task == record.task_id
+
+    async def publish(self, record: DocumentRecord, *, traceparent: str | None = None) -> None:
+        """Send the event of a record that stands, and before it that there is such a cabinet.
+
+        Raises:
+            UnavailableError: ``event_log_unavailable`` (outcome unknown) or ``overloaded``.
+        """
+        async with acknowledged_in_time():
+            await self._announce(record.cabinet_id)
+            await self._jobs.send(
+                DocumentSubmitted.of(record), record.task_id, traceparent=traceparent
             )
-            # Taken: another upload of the same document came between. The next listing shows it,
-            # so each round of this loop is some other upload's success.
-            if await self._archive.create_record(record):
-                return record
 
     async def _announce(self, cabinet: CabinetId) -> None:
         """Make the cabinet known before its first event, once in this process's life."""

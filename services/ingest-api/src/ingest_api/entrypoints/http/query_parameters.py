@@ -15,8 +15,7 @@ def only(*names: str) -> Callable[[Request], None]:
     def check(request: Request) -> None:
         if set(request.query_params) - set(names):
             # Without the stranger's name: it may be anything.
-            raise RequestError(
-                "invalid_request", f"unknown query parameter; there are {', '.join(names)}"
-            )
+            known = f"there are {', '.join(names)}" if names else "this call takes none"
+            raise RequestError("invalid_request", f"unknown query parameter; {known}")
 
     return check

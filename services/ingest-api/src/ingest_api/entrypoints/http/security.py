@@ -39,16 +39,18 @@ def _authenticated(
     return principal
 
 
-def require(scope: Scope) -> Callable[..., Principal]:
+def require(*scopes: Scope) -> Callable[..., Principal]:
     """Return the dependency of a route that needs a scope: ``Annotated[Principal, Depends(...)]``.
 
-    It answers 401 without a valid key and 403 without the scope; the cabinet is the route's to
-    check, by :func:`ingest_api.domain.access.authorise` or ``Principal.sees``.
+    Of several, any one will do. It answers 401 without a valid key and 403 without the scope; the
+    cabinet is the route's to check, by :func:`ingest_api.domain.access.authorise` or
+    ``Principal.sees``.
     """
 
     def check(principal: Annotated[Principal, Depends(_authenticated)]) -> Principal:
-        if not principal.has(scope):
-            raise RequestError("forbidden", f"the key has not the scope '{scope}'")
+        if not any(principal.has(scope) for scope in scopes):
+            names = " or ".join(f"'{scope}'" for scope in scopes)
+            raise RequestError("forbidden", f"the key has not the scope {names}")
         return principal
 
     return check

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ingest_api.domain.submission import (
     MAX_METADATA_BYTES,
@@ -13,16 +13,32 @@ from ingest_api.domain.submission import (
     metadata_of,
 )
 from ingest_api.entrypoints.http.multipart import Form, Part
-from ingest_api.usecases.submit import StoredBody, Submit
+from ingest_api.usecases.submit import StoredBody
 from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.errors import KartotekaError, RequestError
 from kartoteka_contracts.ids import CabinetId
 
-__all__ = ["Received", "UploadForm"]
+__all__ = ["BodyStore", "Received", "UploadForm"]
 
 _MAX_FIELD_BYTES: Final = 4096
+_SHOWN_NAME: Final = 64
 _HELD_BYTES: Final = 8 * 1024 * 1024
 """What may be held in memory while a file waits for a cabinet_id that comes after it."""
+
+
+class BodyStore(Protocol):
+    """Where a file goes while it arrives."""
+
+    async def store(
+        self,
+        cabinet: AuthorisedCabinet,
+        chunks: AsyncIterator[bytes],
+        *,
+        external_id: str,
+        filename: str,
+    ) -> StoredBody:
+        """Take a file in; an error raised by ``chunks`` passes through, and leaves nothing."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,6 +63,8 @@ class UploadForm:
     """Reads one form to its end.
 
     Args:
+        bodies: takes the files.
+        limits: how much of them.
         file_field: the name of the field with the file or files.
         is_batch: many files, each with its own fate; else one, whose error is the request's.
         authorise: the access check of the key that sent the form.
@@ -55,7 +73,7 @@ class UploadForm:
 
     def __init__(
         self,
-        submit: Submit,
+        bodies: BodyStore,
         limits: UploadLimits,
         *,
         file_field: str,
@@ -63,7 +81,7 @@ class UploadForm:
         authorise: Callable[[CabinetId], AuthorisedCabinet],
         cabinet_id: CabinetId | None = None,
     ) -> None:
-        self._submit = submit
+        self._bodies = bodies
         self._limits = limits
         self._file_field = file_field
         self._is_batch = is_batch
@@ -119,8 +137,14 @@ class UploadForm:
                 self._fields.metadata = metadata_of(text) if text.strip() else {}
             case name if name == self._file_field:
                 raise RequestError("missing_file", f"the part '{name}' has no file name")
-            case _:
-                pass  # fields of other makers' clients do no harm
+            case name:
+                # A misspelt external_id would make another document of the file's name.
+                known = ("cabinet_id", "metadata", self._file_field)
+                fields = known if self._is_batch else ("external_id", *known)
+                raise RequestError(
+                    "unknown_field",
+                    f"the form has a field '{name[:_SHOWN_NAME]}'; there are {', '.join(fields)}",
+                )
 
     def _take_cabinet(self, cabinet: CabinetId) -> None:
         if self._fields.cabinet_id not in {None, cabinet}:
@@ -137,7 +161,7 @@ class UploadForm:
         if part.name != self._file_field:
             raise RequestError(
                 "missing_file",
-                f"a file came in the field '{part.name[:64]}'; use '{self._file_field}'",
+                f"a file came in the field '{part.name[:_SHOWN_NAME]}'; use '{self._file_field}'",
             )
         if sent_as == "":
             raise RequestError("missing_file", f"the part '{part.name}' has no file name")
@@ -168,7 +192,7 @@ class UploadForm:
         if self._fields.cabinet_id is None:
             file.held = await self._hold(chunks)
             return
-        file.body = await self._submit.store(
+        file.body = await self._bodies.store(
             self._authorise(self._fields.cabinet_id),
             chunks,
             external_id=self._fields.external_id or file.filename,

@@ -1,7 +1,6 @@
 """``POST /rag/add-document`` and ``POST /rag/add-documents-batch``."""
 
 import asyncio
-import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
@@ -12,13 +11,18 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from ingest_api.domain.access import Principal, Scope, authorise
 from ingest_api.domain.admission import UploadGate
 from ingest_api.domain.submission import UploadLimits, cabinet_id_of
+from ingest_api.entrypoints.http.idempotency import REPLAYED, REPLAYED_HEADER, idempotency_key
 from ingest_api.entrypoints.http.multipart import Form, FormLimits, boundary_of
 from ingest_api.entrypoints.http.problems import log_reason, responses
+from ingest_api.entrypoints.http.query_parameters import only
 from ingest_api.entrypoints.http.security import AUTH_CODES, require
+from ingest_api.entrypoints.http.trace import traceparent_of
 from ingest_api.entrypoints.http.upload_form import Received, UploadForm
 from ingest_api.entrypoints.http.wording import public_words
+from ingest_api.ports import Claims
 from ingest_api.telemetry import Telemetry
-from ingest_api.usecases.submit import StoredBody, Submit
+from ingest_api.usecases.submit import Acceptance, StoredBody, Submit
+from ingest_api.usecases.submit_once import SubmitOnce
 from kartoteka_contracts.errors import KartotekaError, RequestError, UnavailableError
 from kartoteka_contracts.records import DocumentRecord
 
@@ -31,7 +35,6 @@ FORM_OVERHEAD: Final = 1024 * 1024
 
 _MAX_FIELDS: Final = 16
 _COMMITS_AT_ONCE: Final = 16
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _UPLOAD_CODES: Final = (
     *AUTH_CODES,
     "receive_timeout",
@@ -40,10 +43,11 @@ _UPLOAD_CODES: Final = (
     "invalid_request",
     "invalid_metadata",
     "missing_file",
+    "unknown_field",
     "event_log_unavailable",
     "object_store_unavailable",
 )
-_FILE_CODES: Final = ("upload_too_large", "empty_file", "invalid_name")
+_FILE_CODES: Final = ("upload_too_large", "empty_file", "invalid_name", "idempotency_mismatch")
 _EXAMPLE_TASK: Final[dict[str, JsonValue]] = {
     "task_id": "0198f2c4-b7a9-7d0e-8f5c-2a1b3d4e5f60",
     "document_id": "5b1f4c1e-6d0a-5c3e-9b57-0a1b2c3d4e5f",
@@ -126,12 +130,15 @@ class Intake:
     """What the upload routes need."""
 
     submit: Submit
+    claims: Claims
     gate: UploadGate
     limits: UploadLimits
     telemetry: Telemetry
 
 
+_Submit = Submit | SubmitOnce
 _Uploader = Annotated[Principal, Depends(require(Scope.INGEST))]
+_Key = Annotated[str | None, Depends(idempotency_key)]
 _CabinetQuery = Annotated[
     str | None,
     Query(description="The cabinet, where the form does not name it.", examples=["1"]),
@@ -145,49 +152,89 @@ def router(intake: Intake) -> APIRouter:
     @routes.post(
         SINGLE_PATH,
         status_code=HTTPStatus.ACCEPTED,
-        responses=responses(*_UPLOAD_CODES, *_FILE_CODES),
+        responses={202: REPLAYED_HEADER, **responses(*_UPLOAD_CODES, *_FILE_CODES)},
         openapi_extra=_form_schema("file", is_batch=False),
     )
     async def add_document(
-        request: Request, response: Response, principal: _Uploader, cabinet_id: _CabinetQuery = None
+        request: Request,
+        response: Response,
+        principal: _Uploader,
+        key: _Key,
+        cabinet_id: _CabinetQuery = None,
     ) -> Accepted:
         """Take one document in.
 
         Send `cabinet_id` (and `external_id`) before the file: the file is stored while it arrives.
         """
-        form = _form(intake, principal, cabinet_id, "file", is_batch=False)
+        submit = _submit(intake, principal, key, is_batch=False)
+        form = _form(intake, submit, principal, cabinet_id, is_batch=False)
         with intake.gate.admitted(_announced(request, intake.limits, is_batch=False)):
-            await _receive(intake, request, form, is_batch=False)
-            record = await _commit(intake, request, form.bodies[0], form.metadata)
-        response.headers["Location"] = f"/rag/task/{record.task_id}"
-        return Accepted(**_entry(record).model_dump())
+            await _receive(intake, submit, request, form, is_batch=False)
+            accepted = await _commit(intake, submit, request, form.bodies[0], form.metadata)
+        response.headers["Location"] = f"/rag/task/{accepted.record.task_id}"
+        if accepted.is_repeat:
+            response.headers[REPLAYED] = "true"
+        return Accepted(**_entry(accepted.record).model_dump())
 
     @routes.post(
         BATCH_PATH,
         status_code=HTTPStatus.ACCEPTED,
-        responses=responses(*_UPLOAD_CODES),
+        responses={202: REPLAYED_HEADER, **responses(*_UPLOAD_CODES)},
         openapi_extra=_form_schema("files", is_batch=True),
     )
     async def add_documents_batch(
-        request: Request, principal: _Uploader, cabinet_id: _CabinetQuery = None
+        request: Request,
+        response: Response,
+        principal: _Uploader,
+        key: _Key,
+        cabinet_id: _CabinetQuery = None,
     ) -> BatchAccepted:
-        """Take several documents in: one task for each, and one bad file harms no other."""
-        form = _form(intake, principal, cabinet_id, "files", is_batch=True)
+        """Take several documents in: one task for each, and one bad file harms no other.
+
+        With an `Idempotency-Key`, each file counts once: a batch that came to nothing half-way may
+        be sent again, and the answer is marked as replayed where no file of it was new.
+        """
+        submit = _submit(intake, principal, key, is_batch=True)
+        form = _form(intake, submit, principal, cabinet_id, is_batch=True)
         with intake.gate.admitted(_announced(request, intake.limits, is_batch=True)):
-            await _receive(intake, request, form, is_batch=True)
-            entries = await _commit_all(intake, request, form)
-        return BatchAccepted(tasks=entries)
+            await _receive(intake, submit, request, form, is_batch=True)
+            settled = await _commit_all(intake, submit, request, form)
+        accepted = [one for one in settled if one is not None]
+        if accepted and all(one.is_repeat for one in accepted):
+            response.headers[REPLAYED] = "true"
+        return BatchAccepted(
+            tasks=[
+                _refusal(file) if one is None else _entry(one.record)
+                for one, file in zip(settled, form.files, strict=True)
+            ]
+        )
 
     return routes
 
 
+def _submit(intake: Intake, principal: Principal, key: str | None, *, is_batch: bool) -> _Submit:
+    if key is None:
+        return intake.submit
+    return SubmitOnce(
+        intake.submit,
+        intake.claims,
+        key_id=principal.key_id,
+        key=lambda external_id: f"{key}/{external_id}" if is_batch else key,
+    )
+
+
 def _form(
-    intake: Intake, principal: Principal, cabinet_id: str | None, field: str, *, is_batch: bool
+    intake: Intake,
+    submit: _Submit,
+    principal: Principal,
+    cabinet_id: str | None,
+    *,
+    is_batch: bool,
 ) -> UploadForm:
     return UploadForm(
-        intake.submit,
+        submit,
         intake.limits,
-        file_field=field,
+        file_field="files" if is_batch else "file",
         is_batch=is_batch,
         authorise=lambda cabinet: authorise(principal, Scope.INGEST, cabinet),
         cabinet_id=None if cabinet_id is None else cabinet_id_of(cabinet_id),
@@ -209,9 +256,11 @@ def _announced(request: Request, limits: UploadLimits, *, is_batch: bool) -> int
     return announced
 
 
-async def _receive(intake: Intake, request: Request, form: UploadForm, *, is_batch: bool) -> None:
+async def _receive(
+    intake: Intake, submit: _Submit, request: Request, form: UploadForm, *, is_batch: bool
+) -> None:
     """Read the form to its end, or leave nothing behind."""
-    intake.submit.check()
+    submit.check()
     limits = FormLimits(
         bytes=intake.limits.request_bytes if is_batch else intake.limits.file_bytes + FORM_OVERHEAD,
         parts=intake.limits.files + _MAX_FIELDS,
@@ -220,46 +269,41 @@ async def _receive(intake: Intake, request: Request, form: UploadForm, *, is_bat
     try:
         await form.read(Form(boundary, request.stream(), limits=limits))
     except BaseException as error:
-        await intake.submit.discard(form.bodies)
+        await submit.discard(form.bodies)
         if isinstance(error, KartotekaError):
             intake.telemetry.refused.labels(error.code).inc()
         raise
 
 
 async def _commit(
-    intake: Intake, request: Request, body: StoredBody, metadata: dict[str, Any]
-) -> DocumentRecord:
-    traceparent = request.headers.get("traceparent", "")
+    intake: Intake, submit: _Submit, request: Request, body: StoredBody, metadata: dict[str, Any]
+) -> Acceptance:
     try:
-        record = await intake.submit.accept(
-            body,
-            metadata,
-            traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None,
-        )
+        accepted = await submit.accept(body, metadata, traceparent=traceparent_of(request))
     except KartotekaError as error:
         intake.telemetry.refused.labels(error.code).inc()
         raise
     intake.telemetry.accepted.inc()
     intake.telemetry.upload_bytes.observe(body.size)
-    return record
+    return accepted
 
 
 async def _commit_all(
-    intake: Intake, request: Request, form: UploadForm
-) -> list[AcceptedDocument | RefusedDocument]:
-    """Accept every stored file of a batch.
+    intake: Intake, submit: _Submit, request: Request, form: UploadForm
+) -> list[Acceptance | None]:
+    """Accept every stored file of a batch; None for one that has an error.
 
     Raises:
         UnavailableError: none was accepted, and a later try may do better.
     """
     places = asyncio.Semaphore(_COMMITS_AT_ONCE)
 
-    async def settle(file: Received) -> AcceptedDocument | None:
+    async def settle(file: Received) -> Acceptance | None:
         if file.body is None:
             return None
         async with places:
             try:
-                return _entry(await _commit(intake, request, file.body, form.metadata))
+                return await _commit(intake, submit, request, file.body, form.metadata)
             except KartotekaError as error:
                 file.error = error
                 return None
@@ -270,10 +314,7 @@ async def _commit_all(
         for error in errors:
             if isinstance(error, UnavailableError):
                 raise error
-    return [
-        entry if entry is not None else _refusal(file)
-        for entry, file in zip(settled, form.files, strict=True)
-    ]
+    return settled
 
 
 def _entry(record: DocumentRecord) -> AcceptedDocument:

@@ -15,6 +15,7 @@ from pydantic import (
 
 from ingest_api.domain.access import Principal, Scope, authorise
 from ingest_api.entrypoints.http.problems import responses
+from ingest_api.entrypoints.http.query_parameters import only
 from ingest_api.entrypoints.http.security import AUTH_CODES, require
 from ingest_api.usecases.search import Question, Search
 from kartoteka_contracts.ids import (
@@ -190,6 +191,7 @@ def router(search: Search) -> APIRouter:
             "index_unavailable",
         ),
         summary="Search a cabinet",
+        dependencies=[Depends(only())],
     )
     async def search_cabinet(body: SearchRequest, principal: _Searcher) -> SearchAnswer:
         """Return the nearest pieces of the cabinet's documents, nearest first.

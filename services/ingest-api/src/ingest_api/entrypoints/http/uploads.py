@@ -147,7 +147,7 @@ _CabinetQuery = Annotated[
 
 def router(intake: Intake) -> APIRouter:
     """Return the upload routes."""
-    routes = APIRouter(tags=["documents"])
+    routes = APIRouter(tags=["documents"], dependencies=[Depends(only("cabinet_id"))])
 
     @routes.post(
         SINGLE_PATH,

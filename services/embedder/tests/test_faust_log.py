@@ -1,13 +1,16 @@
 """How Faust is set up; what it then does is shown on a real broker."""
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import faust
 import pytest
 from faust import streams
+from faust.types.tuples import TP, Message
 from pydantic import SecretStr
 
 from embedder.adapters.faust_log import FaustLog, GroupOptions
+from embedder.domain.delivery import Delivery
 from kartoteka_runtime.kafka import KafkaSettings
 
 
@@ -77,3 +80,85 @@ async def test_a_stop_before_the_group_is_joined_is_a_quiet_one() -> None:
     log.pause()
     await log.commit()
     await log.stop()
+
+
+class Acked:
+    """A stream that notes what is acknowledged to it."""
+
+    def __init__(self) -> None:
+        self.offsets: list[int] = []
+
+    async def ack(self, event: Any) -> None:
+        self.offsets.append(event.message.offset)
+
+
+class Group:
+    """A log as it is once the group has shared out its partitions, without a broker."""
+
+    def __init__(self) -> None:
+        self.turns: list[int] = []
+        self.stream = Acked()
+        self._log = FaustLog(KafkaSettings(bootstrap_servers="a:1"), GroupOptions(group="g"), self)
+        self._app = cast("Any", self._log._app)
+        self._app.consumer = self
+
+    def assignment(self) -> set[TP]:
+        return {TP("documents.bulk", 0)}
+
+    def suspend(self) -> None:
+        """Nothing runs here."""
+
+    def turn(self, generation: int, _places: Any) -> None:
+        self.turns.append(generation)
+
+    async def submit(self, _delivery: Any) -> None:
+        raise AssertionError("not connected")
+
+    def begin_rebalance(self) -> None:
+        self._app.rebalancing_count += 1
+
+    async def end_rebalance(self, generation: int) -> None:
+        self._app.consumer_generation_id = generation
+        await self._log._on_shared_out()
+
+    def deliver(self, offset: int) -> Delivery:
+        message = Message(
+            "documents.bulk",
+            0,
+            offset,
+            0.0,
+            0,
+            [],
+            b"key",
+            b"value",
+            None,
+            tp=TP("documents.bulk", 0),
+            generation_id=self._app.consumer_generation_id,
+        )
+        return self._log._delivery(self.stream, SimpleNamespace(message=message))
+
+
+async def test_a_delivery_is_acknowledged_in_its_own_generation_only() -> None:
+    group = Group()
+    group.begin_rebalance()
+    await group.end_rebalance(4)
+    old, late = group.deliver(1), group.deliver(2)
+    await old.acknowledge()
+    assert group.stream.offsets == [1]
+    group.begin_rebalance()
+    await group.end_rebalance(5)
+    await late.acknowledge()
+    assert group.stream.offsets == [1]
+    await group.deliver(2).acknowledge()
+    assert group.stream.offsets == [1, 2]
+    assert group.turns == [4, 5]
+
+
+async def test_nothing_is_acknowledged_from_the_moment_that_a_rebalance_begins() -> None:
+    group = Group()
+    group.begin_rebalance()
+    await group.end_rebalance(4)
+    late = group.deliver(1)
+    group.begin_rebalance()  # the generation is still the old one
+    await late.acknowledge()
+    assert group.stream.offsets == []

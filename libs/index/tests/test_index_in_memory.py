@@ -14,6 +14,7 @@ from qdrant_client import AsyncQdrantClient
 from kartoteka_index import Index, QdrantSettings
 from kartoteka_testkit.index_cases import MODEL
 from kartoteka_testkit.suites.index import IndexSuite
+from kartoteka_testkit.suites.index_life import IndexLifeSuite
 
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
 
@@ -26,5 +27,5 @@ async def index() -> AsyncIterator[Index]:
     await opened.close()
 
 
-class TestIndexInMemory(IndexSuite):
+class TestIndexInMemory(IndexSuite, IndexLifeSuite):
     """All of the suite."""

@@ -12,6 +12,7 @@ from kartoteka_index import Index, QdrantSettings
 from kartoteka_testkit.index_cases import MODEL, Case, asking, cabinet
 from kartoteka_testkit.qdrant_facade import QdrantFacade, qdrant_facade
 from kartoteka_testkit.suites.index import ConcurrentSuite, IndexSuite
+from kartoteka_testkit.suites.index_life import IndexLifeSuite
 
 pytestmark = pytest.mark.integration
 
@@ -33,7 +34,7 @@ async def index(facade: QdrantFacade) -> AsyncIterator[Index]:
     await opened.close()
 
 
-class TestIndexOnFacade(IndexSuite, ConcurrentSuite):
+class TestIndexOnFacade(IndexSuite, IndexLifeSuite, ConcurrentSuite):
     """All of the suite, and what needs requests that wait."""
 
 

@@ -11,6 +11,7 @@ from kartoteka_index.manifest import (
     ManifestPage,
     Outcome,
     Published,
+    Starts,
 )
 from kartoteka_index.model import IndexMismatchError, ModelIdentity
 from kartoteka_index.points import ChunkPoint
@@ -33,4 +34,5 @@ __all__ = [
     "QdrantSettings",
     "Scalar",
     "SearchQuery",
+    "Starts",
 ]

@@ -9,19 +9,23 @@ from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.ids import CabinetId, DocumentId, Epoch, PointId, Version
 from kartoteka_contracts.tasks import DocumentState
 from kartoteka_index.facets import facet
-from kartoteka_index.manifest import Outcome
+from kartoteka_index.manifest import Outcome, Published, Starts
 from kartoteka_index.search import SearchQuery
 
 __all__ = [
     "CABINET",
     "NOTHING",
+    "affirmed_up_to",
     "belongs",
     "cabinet_value",
     "chunks_below",
     "chunks_named",
     "chunks_of",
+    "chunks_up_to",
     "documents_of",
     "searched",
+    "startable",
+    "started",
     "undecided",
 ]
 
@@ -67,17 +71,83 @@ def chunks_named(cabinet: AuthorisedCabinet, ids: Sequence[PointId]) -> models.F
     return _within(cabinet, must=[models.HasIdCondition(has_id=list(ids))])
 
 
+def chunks_up_to(
+    cabinet: AuthorisedCabinet,
+    version: Version,
+    *,
+    document_id: DocumentId | None = None,
+    without: Sequence[DocumentId] = (),
+) -> models.Filter:
+    """Return the filter for the chunks of this and all lower versions.
+
+    Args:
+        cabinet: the granted one.
+        version: the highest.
+        document_id: of which; None for all documents of the cabinet.
+        without: documents to leave out.
+    """
+    must: list[models.Condition] = [_at_most("version", version)]
+    if document_id is not None:
+        must.append(_equals("document_id", document_id))
+    return _within(
+        cabinet, must=must, must_not=[_any("document_id", list(without))] if without else ()
+    )
+
+
 def undecided(
+    cabinet: AuthorisedCabinet,
+    document_id: DocumentId,
+    version: Version,
+    epoch: Epoch,
+    *,
+    only_while: Published | None = None,
+) -> models.Filter:
+    """Return the filter for a document's manifest where only lower work is decided.
+
+    Args:
+        cabinet: the granted one.
+        document_id: of which.
+        version: with ``epoch``: of the work.
+        epoch: as above.
+        only_while: and where this is published; None for whatever is.
+    """
+    must: list[models.Condition] = [_below("fence", version, "epoch", epoch)]
+    if only_while is not None:
+        must.append(_equals("published.version", only_while.version))
+        must.append(_equals("published.epoch", only_while.epoch))
+    return _manifest(cabinet, document_id, must)
+
+
+def startable(
     cabinet: AuthorisedCabinet, document_id: DocumentId, version: Version, epoch: Epoch
 ) -> models.Filter:
-    """Return the filter for a document's manifest where only lower work is decided."""
-    return _within(
+    """Return the filter for a document's manifest where no higher work is begun or decided."""
+    return _manifest(
         cabinet,
-        must=[
-            models.HasIdCondition(has_id=[document_id]),
-            _below("fence", version, "epoch", epoch),
+        document_id,
+        [_below("fence", version, "epoch", epoch)],
+        [_above("starts.version", version, "starts.epoch", epoch)],
+    )
+
+
+def started(cabinet: AuthorisedCabinet, document_id: DocumentId, starts: Starts) -> models.Filter:
+    """Return the filter for a document's manifest where exactly these tries are counted."""
+    return _manifest(
+        cabinet,
+        document_id,
+        [
+            _equals("starts.version", starts.version),
+            _equals("starts.epoch", starts.epoch),
+            _equals("starts.begun", starts.begun),
         ],
     )
+
+
+def affirmed_up_to(
+    cabinet: AuthorisedCabinet, document_id: DocumentId, version: Version
+) -> models.Filter:
+    """Return the filter for a document's manifest if it publishes for no version above this."""
+    return _manifest(cabinet, document_id, [_at_most("affirmed", version)])
 
 
 def documents_of(cabinet: AuthorisedCabinet, state: DocumentState | None = None) -> models.Filter:
@@ -157,6 +227,32 @@ def _below(major: str, version: Version, minor: str, epoch: Epoch) -> models.Fil
         ]
     )
     return models.Filter(should=[lower, same_but_lower])
+
+
+def _above(major: str, version: Version, minor: str, epoch: Epoch) -> models.Filter:
+    """Return (major, minor) > (version, epoch), the pairs compared from the left."""
+    higher = models.FieldCondition(key=major, range=models.Range(gt=version))
+    same_but_higher = models.Filter(
+        must=[
+            _equals(major, version),
+            models.FieldCondition(key=minor, range=models.Range(gt=epoch)),
+        ]
+    )
+    return models.Filter(should=[higher, same_but_higher])
+
+
+def _manifest(
+    cabinet: AuthorisedCabinet,
+    document_id: DocumentId,
+    must: Sequence[models.Condition],
+    must_not: Sequence[models.Condition] = (),
+) -> models.Filter:
+    own = models.HasIdCondition(has_id=[document_id])
+    return _within(cabinet, must=[own, *must], must_not=must_not)
+
+
+def _at_most(key: str, version: Version) -> models.FieldCondition:
+    return models.FieldCondition(key=key, range=models.Range(lte=version))
 
 
 def _equals(key: str, value: str | int) -> models.FieldCondition:

@@ -18,6 +18,7 @@ __all__ = [
     "ManifestPage",
     "Outcome",
     "Published",
+    "Starts",
 ]
 
 
@@ -79,6 +80,18 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Starts:
+    """Tries at one work that began and have not led to a decision."""
+
+    version: Version
+    epoch: Epoch
+    begun: int = 0
+    """Tries begun and not taken back."""
+    killed: int = 0
+    """Tries of which the parser had to be killed, or died."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What stands about one document."""
 
@@ -97,6 +110,10 @@ class Manifest:
     error: Fault | None = None
     decided_at: datetime | None = None
     """UTC, aware."""
+    affirmed: Version | None = None
+    """The newest version that is indexed by what is published: its own, or one ``unchanged``."""
+    starts: Starts | None = None
+    """Of the highest work that was begun since the decision."""
 
     @property
     def state(self) -> DocumentState:
@@ -146,6 +163,8 @@ class Decision:
     published: Published | Keep | None = KEEP
     error: Fault | None = None
     """Given exactly where the outcome is ``failed``."""
+    only_while: Published | None = None
+    """Decide only while this is what is published; may be given with ``unchanged``."""
 
     def __post_init__(self) -> None:
         match self.published:
@@ -161,5 +180,7 @@ class Decision:
             raise ValueError(f"published does not go with the outcome {self.outcome}")
         if (self.error is None) is (self.outcome is Outcome.FAILED):
             raise ValueError("an error is given exactly where the outcome is failed")
+        if self.only_while is not None and self.outcome is not Outcome.UNCHANGED:
+            raise ValueError("only the outcome unchanged rests on what is published")
         if self.version <= 0 or self.epoch < 0:
             raise ValueError("a version is above 0, an epoch at least 0")

@@ -9,11 +9,29 @@ from qdrant_client import models
 from kartoteka_contracts.ids import CabinetId, DocumentId, Epoch, Version, point_id
 from kartoteka_index.cabinet_filter import CABINET, cabinet_value
 from kartoteka_index.facets import facets
-from kartoteka_index.manifest import Decision, Fault, Keep, Manifest, Published
+from kartoteka_index.manifest import (
+    Decision,
+    Fault,
+    Keep,
+    Manifest,
+    Outcome,
+    Published,
+    Starts,
+)
 from kartoteka_index.points import ChunkPoint
 from kartoteka_index.search import Hit
 
-__all__ = ["chunk", "decided", "hit", "manifest", "nothing_decided", "work"]
+__all__ = [
+    "WITHDRAWN",
+    "begun",
+    "chunk",
+    "copied",
+    "decided",
+    "hit",
+    "manifest",
+    "nothing_decided",
+    "work",
+]
 
 DOCUMENT_VECTOR: Final = [1.0]
 """A manifest is found by id or payload; Qdrant wants a vector all the same."""
@@ -23,6 +41,7 @@ _ABSENT: Final[dict[str, Any]] = {"outcome": None, "task_id": None, "published":
 _MANIFEST: Final = TypeAdapter(Manifest)
 _PUBLISHED: Final = TypeAdapter(Published)
 _FAULT: Final = TypeAdapter(Fault)
+_STARTS: Final = TypeAdapter(Starts)
 
 
 def chunk(cabinet_id: CabinetId, point: ChunkPoint) -> models.PointStruct:
@@ -44,6 +63,32 @@ def chunk(cabinet_id: CabinetId, point: ChunkPoint) -> models.PointStruct:
             "end": point.end,
             "metadata": dict(point.metadata),
             "facets": facets(point.metadata),
+        },
+    )
+
+
+def copied(
+    record: models.Record,
+    cabinet_id: CabinetId,
+    *,
+    work: tuple[DocumentId, Version, Epoch],
+    filename: str,
+    metadata: Mapping[str, Any],
+) -> models.PointStruct:
+    """Return a stored chunk as one of another work, with what is said of the document anew."""
+    document_id, version, epoch = work
+    payload = record.payload or {}
+    vector: Any = record.vector
+    return models.PointStruct(
+        id=point_id(cabinet_id, document_id, version, epoch, payload["n"]),
+        vector=vector,
+        payload=payload
+        | {
+            "version": version,
+            "epoch": epoch,
+            "filename": filename,
+            "metadata": dict(metadata),
+            "facets": facets(metadata),
         },
     )
 
@@ -73,19 +118,31 @@ def work(payload: Mapping[str, Any]) -> tuple[DocumentId, Version, Epoch]:
     )
 
 
-def nothing_decided(cabinet_id: CabinetId, decision: Decision) -> models.PointStruct:
+def nothing_decided(
+    cabinet_id: CabinetId, document_id: DocumentId, external_id: str, starts: Starts | None = None
+) -> models.PointStruct:
     """Return the manifest that every decision is an increase of."""
+    payload: dict[str, Any] = {
+        CABINET: cabinet_value(cabinet_id),
+        "document_id": document_id,
+        "external_id": external_id,
+        "fence": 0,
+        "epoch": 0,
+    }
     return models.PointStruct(
-        id=decision.document_id,
+        id=document_id,
         vector=DOCUMENT_VECTOR,
-        payload={
-            CABINET: cabinet_value(cabinet_id),
-            "document_id": decision.document_id,
-            "external_id": decision.external_id,
-            "fence": 0,
-            "epoch": 0,
-        },
+        payload=payload if starts is None else payload | begun(starts),
     )
+
+
+def begun(starts: Starts) -> dict[str, Any]:
+    """Return the payload key that counts tries."""
+    return {"starts": _STARTS.dump_python(starts)}
+
+
+WITHDRAWN: Final[dict[str, Any]] = {"published": None, "affirmed": None}
+"""The payload keys of a document of which nothing is published."""
 
 
 def decided(decision: Decision) -> dict[str, Any]:
@@ -97,14 +154,17 @@ def decided(decision: Decision) -> dict[str, Any]:
         "task_id": decision.task_id,
         "error": None if decision.error is None else _FAULT.dump_python(decision.error),
         "decided_at": decision.decided_at.isoformat(),
+        "starts": None,
     }
     match decision.published:
         case Published() as published:
             keys["published"] = _PUBLISHED.dump_python(published, mode="json")
         case None:
-            keys["published"] = None
+            keys |= WITHDRAWN
         case Keep.KEEP:
             pass
+    if decision.outcome in {Outcome.PUBLISHED, Outcome.UNCHANGED}:
+        keys["affirmed"] = decision.version
     return keys
 
 

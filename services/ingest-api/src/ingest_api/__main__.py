@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import uvloop
 
-from ingest_api import keys_cli
-from ingest_api.settings import Settings, keys_file
+from ingest_api import dlq_cli, keys_cli
+from ingest_api.settings import CallerSettings, Settings, keys_file
 from kartoteka_contracts.errors import KartotekaError
 from kartoteka_runtime.env import SettingsError, variables
 
@@ -16,6 +16,7 @@ Kartoteka's HTTP API: uploads, task status, search.
 
   serve   run the service, with settings from the environment (below)
   keys    make, list and revoke API keys
+  dlq     list, show, replay and discard dead letters, by asking a running API
 
 first steps:
   export API_KEYS_FILE=keys.json OBJECT_STORE_URL=file:///var/lib/kartoteka/objects \\
@@ -34,13 +35,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="settings:\n" + _settings(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="part", required=True, metavar="serve|keys")
+    commands = parser.add_subparsers(dest="part", required=True, metavar="serve|keys|dlq")
     commands.add_parser("serve", help="run the service")
     keys_cli.add_commands(commands.add_parser("keys", help="API keys"), keys_file())
+    dlq_cli.add_commands(commands.add_parser("dlq", help="dead letters"))
     parsed = parser.parse_args(arguments)
     if parsed.part == "keys":
         return keys_cli.run(parsed)
+    if parsed.part == "dlq":
+        return _dlq(parsed)
     return _serve()
+
+
+def _dlq(parsed: argparse.Namespace) -> int:
+    try:
+        settings = CallerSettings.load()
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\nSee python -m ingest_api dlq --help\n")
+        return 2
+    return dlq_cli.run(parsed, settings)
 
 
 def _serve() -> int:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Self, get_type_hints
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from kartoteka_index import QdrantSettings
-from kartoteka_runtime.env import Fragment, read_all
+from kartoteka_runtime.env import Fragment, read, read_all
 from kartoteka_runtime.kafka import KafkaSettings
 from kartoteka_runtime.logs import LogSettings
 from kartoteka_runtime.objects import ObjectStoreSettings
@@ -17,6 +17,7 @@ from kartoteka_runtime.producer import ProducerSettings
 
 __all__ = [
     "ApiSettings",
+    "CallerSettings",
     "EmbeddingsSettings",
     "SearchSettings",
     "Settings",
@@ -154,6 +155,29 @@ class Settings:
             SettingsError: naming every wrong variable and what it must be.
         """
         return read_all(cls, os.environ if env is None else env)
+
+
+class CallerSettings(Fragment):
+    """What commands need that ask a running API."""
+
+    prefix: ClassVar[str] = ""
+
+    api_url: str | None = Field(default=None, pattern=r"^https?://[^/]")
+    """Base URL of the API; that of the running local stack when unset, else
+    http://127.0.0.1:8080."""
+    api_key: SecretStr | None = None
+    """An API key; that of the running local stack when unset."""
+    kartoteka_home: Path = Path(".kartoteka")
+    """Folder of the local stack, whose stack.json says where it is."""
+
+    @classmethod
+    def load(cls, env: Mapping[str, str] | None = None) -> Self:
+        """Read them; ``None`` reads the process's environment.
+
+        Raises:
+            SettingsError: naming every wrong variable and what it must be.
+        """
+        return read(cls, os.environ if env is None else env)
 
 
 def keys_file(env: Mapping[str, str] | None = None) -> Path | None:

@@ -68,6 +68,10 @@ class TaskCatalogue(Protocol):
         """Return all tasks of documents, newest work first."""
         ...
 
+    async def is_forgotten(self, task_id: TaskId) -> bool:
+        """Return whether a task left with the document that it was about."""
+        ...
+
 
 class Freshness(Protocol):
     """How far the view has read."""

@@ -10,7 +10,7 @@ __all__ = ["FILE_NAME", "connect", "create", "remove"]
 
 _log = get_logger(__name__)
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 FILE_NAME: Final = f"tasks-v{_VERSION}.sqlite"
 """A release with another schema has another file; the view is a cache and is rebuilt."""
 
@@ -57,6 +57,7 @@ CREATE TABLE dead_letters (
   cabinet_id INTEGER,
   document_id TEXT,
   external_id TEXT,
+  version INTEGER,
   replays INTEGER NOT NULL,
   task_id TEXT NOT NULL,
   reason TEXT NOT NULL,
@@ -72,6 +73,7 @@ CREATE TABLE dead_letters (
 ) WITHOUT ROWID;
 CREATE INDEX dead_letters_by_age ON dead_letters (logged_us DESC, number DESC, offset DESC);
 CREATE INDEX dead_letters_by_origin ON dead_letters (origin_topic, origin_number, origin_offset);
+CREATE INDEX dead_letters_by_document ON dead_letters (cabinet_id, document_id);
 CREATE TABLE letter_marks (
   number INTEGER NOT NULL,
   offset INTEGER NOT NULL,
@@ -80,6 +82,10 @@ CREATE TABLE letter_marks (
   logged_us INTEGER NOT NULL,
   PRIMARY KEY (number, offset)
 ) WITHOUT ROWID;
+CREATE TABLE deletions (
+  scope TEXT PRIMARY KEY, version INTEGER NOT NULL, at_us INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE forgotten (task_id TEXT PRIMARY KEY, since_us INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE cabinets (cabinet_id INTEGER PRIMARY KEY, seen_us INTEGER NOT NULL) WITHOUT ROWID;
 """
 

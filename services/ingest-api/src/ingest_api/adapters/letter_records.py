@@ -66,6 +66,7 @@ def letter_content(key: str, value: bytes | None) -> LetterContent:
                 cabinet_id=event.cabinet_id,
                 document_id=event.document_id,
                 external_id=event.external_id,
+                version=event.version,
                 replays=event.replays,
             )
         case DocumentDeletionRequested() | TaskCancellationRequested():
@@ -73,9 +74,10 @@ def letter_content(key: str, value: bytes | None) -> LetterContent:
                 cabinet_id=event.cabinet_id,
                 document_id=event.document_id,
                 external_id=event.external_id,
+                version=event.version,
             )
         case CabinetDeletionRequested():
-            return LetterContent(cabinet_id=event.cabinet_id)
+            return LetterContent(cabinet_id=event.cabinet_id, version=event.version)
         case _:
             return _content_of_key(key)
 

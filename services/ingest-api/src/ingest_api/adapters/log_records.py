@@ -19,9 +19,12 @@ from kartoteka_contracts.codec import decode
 from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.errors import EventError, MalformedEventError
 from kartoteka_contracts.events import (
+    CabinetDeletionRequested,
     CabinetSeen,
+    DocumentDeletionRequested,
     DocumentSubmitted,
     Event,
+    TaskCancellationRequested,
     TaskProgressed,
     TaskStatusChanged,
 )
@@ -73,7 +76,9 @@ class BatchBuilder:
             self._read_cabinet(record)
         elif record.value is not None or record.topic != _STATUS:
             # A tombstone on the status topic means nothing here: ended tasks leave by age.
-            self.tasks.append(_task_seen(record))
+            event = decode(record.value)
+            if not isinstance(event, TaskCancellationRequested):  # a wish, and no task's state
+                self.tasks.append(_task_seen(event, record))
 
     def _read_letter(self, record: LogRecord) -> None:
         match letter_seen(record):
@@ -125,8 +130,8 @@ def status_event(task: Task) -> TaskStatusChanged:
     )
 
 
-def _task_seen(record: LogRecord) -> TaskSeen:
-    task = _task(decode(record.value), record)
+def _task_seen(event: Event, record: LogRecord) -> TaskSeen:
+    task = _task(event, record)
     if task.attempt > MAX_EXACT_INTEGER:
         raise MalformedEventError("the attempt is no number of tries")
     return TaskSeen(
@@ -140,6 +145,8 @@ def _task(event: Event, record: LogRecord) -> Task:
     match event:
         case DocumentSubmitted():
             return _submitted(event, Envelope.from_headers(record.headers).attempt)
+        case DocumentDeletionRequested() | CabinetDeletionRequested():
+            return _deletion(event, Envelope.from_headers(record.headers).attempt)
         case TaskProgressed():
             return Task(
                 task_id=event.task_id,
@@ -168,6 +175,23 @@ def _submitted(event: DocumentSubmitted, attempt: int) -> Task:
         version=event.version,
         epoch=event.epoch,
         filename=event.filename,
+        accepted_at=event.accepted_at,
+        updated_at=event.accepted_at,
+    )
+
+
+def _deletion(event: DocumentDeletionRequested | CabinetDeletionRequested, attempt: int) -> Task:
+    document = event if isinstance(event, DocumentDeletionRequested) else None
+    return Task(
+        task_id=event.task_id,
+        cabinet_id=event.cabinet_id,
+        kind=TaskKind.DELETE,
+        status=TaskStatus.QUEUED,
+        attempt=attempt,
+        document_id=None if document is None else document.document_id,
+        external_id=None if document is None else document.external_id,
+        version=event.version,
+        epoch=event.epoch,
         accepted_at=event.accepted_at,
         updated_at=event.accepted_at,
     )

@@ -11,27 +11,26 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ingest_api.adapters import catalogue_schema
+from ingest_api.adapters.catalogue_deletions import Deletions, purge_deletions
 from ingest_api.adapters.catalogue_rows import conditions, write_cabinets
 from ingest_api.adapters.letter_rows import purge_letters, write_dead_letters, write_marks
-from ingest_api.adapters.task_row import COLUMNS, from_row, to_row
+from ingest_api.adapters.task_row import COLUMNS, from_row
+from ingest_api.adapters.task_writes import TASKS_KEPT, apply_tasks
 from ingest_api.domain.instant import microseconds
 from ingest_api.domain.log_batch import (
     Applied,
     LogBatch,
     Partition,
-    TaskSeen,
 )
-from ingest_api.domain.task import Task, is_lower, merged
+from ingest_api.domain.task import Task
 from ingest_api.read_ports import TaskQuery
 from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.errors import UnavailableError
 from kartoteka_contracts.ids import CabinetId, DocumentId, TaskId
-from kartoteka_contracts.tasks import TaskStatus
 from kartoteka_runtime.clock import Clock
 
 __all__ = [
@@ -43,18 +42,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-_KEPT: Final = timedelta(days=7)
-"""How long an ended task stays, as on its topic."""
 _PURGED_AT_ONCE: Final = 2000
 _READ: Final = f"SELECT {', '.join(COLUMNS)} FROM tasks"  # noqa: S608 - constants only
-_WRITE: Final = (
-    f"INSERT OR REPLACE INTO tasks ({', '.join(COLUMNS)}, repair) "  # noqa: S608 - constants only
-    f"VALUES ({', '.join('?' * len(COLUMNS))}, ?)"
-)
-_ON_COMPACTED: Final = frozenset(
-    {TaskStatus.RETRYING} | {status for status in TaskStatus if status.is_end}
-)
-"""States that the compacted topic carries, so the only ones that can be written to it again."""
 
 
 class CatalogueBusyError(Exception):
@@ -187,6 +176,10 @@ class SqliteCatalogue:
         )
         return [from_row(row) for row in rows]
 
+    async def is_forgotten(self, task_id: TaskId) -> bool:
+        """Return whether a task left with the document that it was about. Raises likewise."""
+        return bool(await self.read("SELECT 1 FROM forgotten WHERE task_id = ?", task_id))
+
     async def cabinets(self) -> list[CabinetId]:
         """Return the cabinets that ever had an upload. Raises UnavailableError."""
         rows = await self.read("SELECT cabinet_id FROM cabinets ORDER BY cabinet_id")
@@ -313,8 +306,10 @@ class SqliteCatalogue:
 
     def _apply(self, batch: LogBatch) -> Applied:
         with self._transaction() as db:
-            applied = self._apply_tasks(db, batch.tasks)
-            write_dead_letters(db, batch.dead_letters)
+            deletions, now = Deletions(db), self._clock.now()
+            applied = apply_tasks(db, batch.tasks, deletions, now=now, in_repair=self._in_repair)
+            letters = [one for one in batch.dead_letters if not deletions.covers_letter(one)]
+            write_dead_letters(db, letters)
             write_marks(db, batch.marks)
             write_cabinets(db, batch.cabinets)
             db.executemany(
@@ -322,35 +317,6 @@ class SqliteCatalogue:
                 [(p.topic, p.number, offset) for p, offset in batch.positions.items()],
             )
         return applied
-
-    def _apply_tasks(self, db: sqlite3.Connection, records: Sequence[TaskSeen]) -> Applied:
-        oldest = self._clock.now() - _KEPT
-        states: dict[TaskId, tuple[Task | None, bool]] = {}
-        changed: dict[TaskId, tuple[Task, bool]] = {}
-        looks_different: set[TaskId] = set()
-        dropped = to_repair = 0
-        for record in records:
-            task_id = record.task.task_id
-            if task_id not in states:
-                states[task_id] = _stored(db, task_id)
-            stored, repair = states[task_id]
-            if stored is None and record.logged_at < oldest:
-                # Its other records may be gone from the log already: it would be open for ever.
-                dropped += 1
-                continue
-            now = merged(stored, record.task)
-            owed = _is_repair_owed(record, stored, now, owed=repair)
-            if owed and record.is_compacted:
-                self._in_repair.discard(task_id)
-            if now == stored:
-                dropped += 1
-            else:
-                looks_different.add(task_id)
-            if (now, owed) != (stored, repair):
-                to_repair += owed and not repair
-                states[task_id] = changed[task_id] = (now, owed)
-        db.executemany(_WRITE, [(*to_row(task), int(owed)) for task, owed in changed.values()])
-        return Applied(changed=frozenset(looks_different), dropped=dropped, to_repair=to_repair)
 
     def _to_repair(self, limit: int) -> list[tuple[Any, ...]]:
         wanted = f"{_READ} WHERE repair = 1 LIMIT ?"
@@ -368,23 +334,7 @@ class SqliteCatalogue:
             tasks = db.execute(
                 "DELETE FROM tasks WHERE task_id IN "
                 "(SELECT task_id FROM tasks WHERE ended = 1 AND updated_us < ? LIMIT ?)",
-                (microseconds(now - _KEPT), _PURGED_AT_ONCE),
+                (microseconds(now - TASKS_KEPT), _PURGED_AT_ONCE),
             )
+            purge_deletions(db, microseconds(now))
             return tasks.rowcount + purge_letters(db, microseconds(now))
-
-
-def _stored(db: sqlite3.Connection, task_id: TaskId) -> tuple[Task | None, bool]:
-    row = db.execute(
-        f"SELECT {', '.join(COLUMNS)}, repair FROM tasks WHERE task_id = ?",  # noqa: S608 - constants
-        (task_id,),
-    ).fetchone()
-    return (None, False) if row is None else (from_row(row), bool(row[-1]))
-
-
-def _is_repair_owed(record: TaskSeen, stored: Task | None, now: Task, *, owed: bool) -> bool:
-    """Return whether the stored state must be written again after this record."""
-    if not record.is_compacted:
-        return owed
-    if stored is None or record.task.order >= now.order:
-        return False
-    return now.status in _ON_COMPACTED and is_lower(record.task, now)

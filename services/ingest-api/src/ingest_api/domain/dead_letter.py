@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, NamedTuple, Self
 
 from kartoteka_contracts.dead_letter import DeadLetter, Resolution
-from kartoteka_contracts.ids import CabinetId, DocumentId, TaskId
+from kartoteka_contracts.ids import CabinetId, DocumentId, TaskId, Version
 
 __all__ = ["LetterContent", "LetterId", "Resolved", "StoredLetter"]
 
@@ -36,6 +36,7 @@ class LetterContent:
     cabinet_id: CabinetId | None = None
     document_id: DocumentId | None = None
     external_id: str | None = None
+    version: Version | None = None
     replays: int = 0
     """How often its work was replayed before it died again."""
 

@@ -114,6 +114,8 @@ class ReadTasks:
                     yield None
                     continue
                 now = await self.catalogue.task(task_id)
+                if now is None and await self.catalogue.is_forgotten(task_id):
+                    return  # its document was deleted, and what was known of the task with it
                 # A view that is being rebuilt passes through states that were shown already.
                 if now is not None and now.order > last.order:
                     last = now

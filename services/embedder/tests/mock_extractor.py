@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -68,15 +69,22 @@ def _segv(_argument: str) -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def _fork_and_hang(_argument: str) -> None:
-    os.fork()
-    time.sleep(300)
+def _fork() -> None:
+    if os.fork() == 0:
+        os._exit(0)
+    os.wait()
+
+
+def _start_thread() -> None:
+    thread = threading.Thread(target=time.sleep, args=(0,))
+    thread.start()
+    thread.join()
 
 
 def _tried(act: Callable[[], object]) -> str:
     try:
         act()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         return f"refused {type(error).__name__}"
     return "done"
 
@@ -97,7 +105,8 @@ _DIRECTIVES: dict[str, Callable[[str], str | None]] = {
     "exit": lambda _: os._exit(0),
     "raise": lambda argument: str(int(argument)),
     "flood-stdout": _flood,
-    "fork-and-hang": _fork_and_hang,
+    "fork": lambda _: _tried(_fork),
+    "thread": lambda _: _tried(_start_thread),
     "sleep": lambda seconds: time.sleep(float(seconds)),
     "text": lambda argument: argument,
     "pid": lambda _: str(os.getpid()),

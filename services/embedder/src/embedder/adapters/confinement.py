@@ -1,8 +1,8 @@
 """What a parser process gives up before it opens a body, for the rest of its life.
 
 Linux only: address space, file sizes, descriptors and cores are limited, new privileges refused,
-and the kernel ends the process with its parent. Where seccomp is there, sockets, io_uring and other
-programs are refused too.
+and the kernel ends the process with its parent. Where seccomp is there, sockets, io_uring, other
+programs, and more processes or threads are refused too.
 """
 
 import contextlib
@@ -34,11 +34,11 @@ _ARCHITECTURE: Final = 4
 _X32: Final = 0x40000000
 
 _REFUSED_CALLS: Final = {
-    # architecture's audit number; socket, socketpair, fork, vfork, execve, ptrace, execveat,
-    # io_uring_setup
-    "x86_64": (0xC000003E, (41, 53, 57, 58, 59, 101, 322, 425)),
-    # socket, socketpair, execve, ptrace, execveat, io_uring_setup
-    "aarch64": (0xC00000B7, (198, 199, 221, 117, 281, 425)),
+    # architecture's audit number; socket, socketpair, clone, fork, vfork, execve, ptrace, execveat,
+    # io_uring_setup, clone3
+    "x86_64": (0xC000003E, (41, 53, 56, 57, 58, 59, 101, 322, 425, 435)),
+    # socket, socketpair, clone, execve, ptrace, execveat, io_uring_setup, clone3
+    "aarch64": (0xC00000B7, (198, 199, 220, 221, 117, 281, 425, 435)),
 }
 
 
@@ -63,6 +63,9 @@ def confine(*, parent: int, memory_bytes: int) -> None:
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, _MAX_FILES),
         (resource.RLIMIT_CORE, 0),
+        # Where there is no seccomp. It binds no other process of the user, whose processes are
+        # counted, and no superuser at all.
+        (resource.RLIMIT_NPROC, 0),
     ):
         _limit(kind, limit)
     # A sandbox without seccomp (gVisor, say) has its own walls.

@@ -6,6 +6,7 @@ from typing import Final
 from fastapi import APIRouter, FastAPI
 
 from ingest_api.entrypoints.http import docs_page, problems, security
+from ingest_api.entrypoints.http.description import DescribedApp
 from ingest_api.entrypoints.http.receive_deadline import ReceiveDeadline, ReceivePolicy
 from ingest_api.entrypoints.http.request_context import RequestContext
 from ingest_api.ports import KeyRing
@@ -38,7 +39,7 @@ class Edge:
 
 def create_app(edge: Edge, *routers: APIRouter) -> FastAPI:
     """Return the application with these routers; it connects to nothing."""
-    app = FastAPI(
+    app = DescribedApp(
         title="Kartoteka",
         version="0.1.0",
         description=_DESCRIPTION,

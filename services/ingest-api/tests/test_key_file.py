@@ -171,3 +171,28 @@ def test_an_unknown_scope_is_answered_with_those_that_exist(
         main(["keys", "create", "--file", str(path), "--name", "x", "--scope", "fly"])
     assert "'ingest'" in capsys.readouterr().err
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["create", "--name", "shop", "--all-scopes", "--all-cabinets"],
+        ["list"],
+        ["revoke", "ab2cd3ef4g"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_command_without_a_file_names_both_ways_to_name_one(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("API_KEYS_FILE", raising=False)
+    assert main(["keys", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert "--file" in said
+    assert "API_KEYS_FILE" in said
+
+
+def test_the_help_of_keys_names_the_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["keys", "--help"])
+    assert "API_KEYS_FILE" in capsys.readouterr().out

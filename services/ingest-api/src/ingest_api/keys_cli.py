@@ -23,6 +23,7 @@ examples:
   python -m ingest_api keys list
   python -m ingest_api keys revoke ab2cd3ef4g
 
+The file is the one that API_KEYS_FILE names, as for the service, or --file.
 A running service takes a change up within a second. The key itself is shown once and stored
 nowhere; only its SHA-256 is kept.
 """
@@ -44,8 +45,7 @@ def add_commands(parser: argparse.ArgumentParser, keys_file: Path | None) -> Non
         "--file",
         type=Path,
         default=keys_file,
-        required=keys_file is None,
-        help="the key file (default: API_KEYS_FILE)",
+        help="the key file; left out: the one that API_KEYS_FILE names",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     create = commands.add_parser("create", parents=[where], help="make a key and print it once")
@@ -73,6 +73,12 @@ def add_commands(parser: argparse.ArgumentParser, keys_file: Path | None) -> Non
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what was asked; returns the exit status."""
+    if arguments.file is None:
+        sys.stderr.write(
+            "Which key file? Name it with --file, or set API_KEYS_FILE as for the service:\n"
+            "  export API_KEYS_FILE=keys.json\n"
+        )
+        return 2
     try:
         match arguments.command:
             case "create":

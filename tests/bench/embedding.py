@@ -3,14 +3,25 @@
 import asyncio
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 from tests.bench.chunks import bench_chunks
 from tests.bench.figures import Report
 
-__all__ = ["embed_alone", "measure_embedding"]
+__all__ = ["Spent", "embed_alone", "measure_embedding"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What a race took."""
+
+    seconds: float
+    cpu: float
+    """Seconds of CPU, of all its processes."""
 
 
 async def measure_embedding(
@@ -25,8 +36,9 @@ async def measure_embedding(
     ours: list[float] = []
     theirs: list[float] = []
     for _ in range(passes):
-        theirs.append(len(texts) / await _race(["encode"], texts, cache))
-        ours.append(len(texts) / await embed_alone(texts, processes=processes, cache=cache))
+        theirs.append(len(texts) / (await _race(["encode"], texts, cache)).seconds)
+        alone = await embed_alone(texts, processes=processes, cache=cache)
+        ours.append(len(texts) / alone.seconds)
     speed, baseline = median(ours), median(theirs)
     report.add("embedder_chunks_per_second", speed, "1/s")
     report.add("encode_chunks_per_second", baseline, "1/s")
@@ -35,23 +47,23 @@ async def measure_embedding(
     return speed / baseline
 
 
-async def embed_alone(texts: list[str], *, processes: int, cache: Path) -> float:
-    """Return the seconds that our engines take from texts to vectors, each with its share."""
+async def embed_alone(texts: list[str], *, processes: int, cache: Path) -> Spent:
+    """Return what our engines spend from texts to vectors, each with its share of the texts."""
     return await _race([f"engine:{n}:{processes}" for n in range(processes)], texts, cache)
 
 
-async def _race(roles: list[str], texts: list[str], cache: Path) -> float:
+async def _race(roles: list[str], texts: list[str], cache: Path) -> Spent:
     """Let processes load, start them together, and time until the last has ended."""
     with NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         json.dump(texts, file)
         file.flush()
-        done, seconds = await _started_together(roles, file.name, cache)
+        done, spent = await _started_together(roles, file.name, cache)
     if done != len(texts):
         raise RuntimeError(f"{done} of {len(texts)} chunks were embedded")
-    return seconds
+    return spent
 
 
-async def _started_together(roles: list[str], texts: str, cache: Path) -> tuple[int, float]:
+async def _started_together(roles: list[str], texts: str, cache: Path) -> tuple[int, Spent]:
     processes = [
         await asyncio.create_subprocess_exec(
             sys.executable,
@@ -69,19 +81,21 @@ async def _started_together(roles: list[str], texts: str, cache: Path) -> tuple[
         if process.stdout is None or (await process.stdout.readline()).strip() != b"ready":
             raise RuntimeError(f"{roles} did not get ready")
     begun = asyncio.get_running_loop().time()
-    counts = await asyncio.gather(*(_embed(process) for process in processes))
+    ends = await asyncio.gather(*(_embed(process) for process in processes))
     seconds = asyncio.get_running_loop().time() - begun
     await asyncio.gather(*(process.wait() for process in processes))
-    return sum(counts), seconds
+    cpu = sum(float(end["cpu"]) for end in ends)
+    return sum(int(end["chunks"]) for end in ends), Spent(seconds=seconds, cpu=cpu)
 
 
-async def _embed(process: asyncio.subprocess.Process) -> int:
-    """Give the start; return how many chunks are done, once they are."""
+async def _embed(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    """Give the start; return how many chunks are done, once they are, and the CPU seconds."""
     if process.stdin is None or process.stdout is None:
         raise RuntimeError("the process has no pipes")
     process.stdin.write(b"go\n")
     await process.stdin.drain()
     async for line in process.stdout:
         if line.startswith(b"{"):
-            return int(json.loads(line)["chunks"])
+            end: dict[str, Any] = json.loads(line)
+            return end
     raise RuntimeError("the process ended without a result")

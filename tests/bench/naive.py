@@ -44,6 +44,7 @@ def main() -> int:
     model.encode(["warm up"])
     texts: list[str] = []
     spent = dict.fromkeys(("parsing", "chunking", "embedding", "storing"), 0.0)
+    cpu = time.process_time()
     begun = time.perf_counter()
     for path in paths:
         started = time.perf_counter()
@@ -67,6 +68,7 @@ def main() -> int:
             spent[stage] += after - before
         texts += pieces
     seconds = time.perf_counter() - begun
+    cpu = time.process_time() - cpu
     client.delete_collection(collection)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     lengths = [len(model.tokenizer.tokenize(text)) for text in texts]
@@ -79,6 +81,7 @@ def main() -> int:
                 "chunks": len(texts),
                 "tokens": sum(lengths),
                 "seconds": seconds,
+                "cpu": cpu,
                 "peak_mib": peak,
                 "shares": {stage: round(part / seconds, 3) for stage, part in spent.items()},
             }

@@ -31,12 +31,15 @@ class Indexed:
     tokens: int
     """Of the chunks' texts, without special ones."""
     seconds: float
+    cpu: float
+    """Seconds of CPU: of our services, all of them; of the naive pipeline, its own process."""
 
     def report(self, report: Report, side: str) -> None:
         """Add this run as one pass of a side."""
         report.add_pass(f"documents_per_second_{side}", self.documents / self.seconds, "1/s")
         report.add_pass(f"chunks_per_second_{side}", self.chunks / self.seconds, "1/s")
         report.add_pass(f"tokens_per_second_{side}", self.tokens / self.seconds, "1/s")
+        report.add_pass(f"cpu_seconds_in_all_{side}", self.cpu, "s")
         report.add(f"tokens_{side}", self.tokens)
 
 
@@ -64,7 +67,13 @@ async def run_stack(
         raise RuntimeError(f"the index holds {len(texts)} of {chunks} chunks")
     tokenizer = FileTokenizer(MODEL_FOLDER / "tokenizer.json")
     tokens = sum(int(tokenizer.encode(text).ids.size) for text in texts)
-    run = Indexed(documents=len(ends), chunks=chunks, tokens=tokens, seconds=seconds)
+    run = Indexed(
+        documents=len(ends),
+        chunks=chunks,
+        tokens=tokens,
+        seconds=seconds,
+        cpu=sum(part for name, part in spent.items() if name != "client"),
+    )
     run.report(report, side)
     report.add(f"stage_shares_{side}", _shares(ends))
     cores = round(seconds * (psutil.cpu_count() or 1), 2)
@@ -129,6 +138,7 @@ async def run_naive(stack: Stack, report: Report, *, folder: Path) -> Indexed:
         "tests.bench.naive",
         str(folder),
         stack.qdrant_url,
+        env={**os.environ, "TQDM_DISABLE": "1"},
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()

@@ -5,6 +5,7 @@ import hashlib
 from kartoteka_contracts.ids import CabinetId, DocumentId, TaskId, Version
 
 __all__ = [
+    "bodies_prefix",
     "body_key",
     "body_prefix",
     "cabinet_deletion_key",
@@ -12,6 +13,7 @@ __all__ = [
     "cancel_key",
     "claim_key",
     "claim_prefix",
+    "document_of",
     "record_key",
     "record_prefix",
     "record_version",
@@ -26,7 +28,17 @@ def body_key(cabinet: CabinetId, document: DocumentId, task: TaskId) -> str:
 
 def body_prefix(cabinet: CabinetId, document: DocumentId) -> str:
     """Return the prefix of all bodies of a document, with the closing slash."""
-    return f"cabinets/{cabinet}/bodies/{document}/"
+    return f"{bodies_prefix(cabinet)}{document}/"
+
+
+def bodies_prefix(cabinet: CabinetId) -> str:
+    """Return the prefix of all bodies of a cabinet, with the closing slash."""
+    return f"cabinets/{cabinet}/bodies/"
+
+
+def document_of(key: str) -> DocumentId:
+    """Return the document of a body, a record or what lies beside one."""
+    return DocumentId(key.split("/")[3])
 
 
 def records_prefix(cabinet: CabinetId) -> str:

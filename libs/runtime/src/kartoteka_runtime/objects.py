@@ -221,6 +221,19 @@ class ObjectStore:
             raise ObjectCorruptError(key, "the object's SHA-256 is not that of what was put there")
         return arrived
 
+    async def exists(self, key: str) -> bool:
+        """Return whether there is an object under a key, in one request.
+
+        Raises:
+            UnavailableError: object storage is away.
+        """
+        try:
+            with _translated("look for", key):
+                await obstore.head_async(self._store, key)
+        except ObjectMissingError:
+            return False
+        return True
+
     async def keys(self, prefix: str) -> list[str]:
         """Return the keys below a prefix of whole segments, sorted.
 

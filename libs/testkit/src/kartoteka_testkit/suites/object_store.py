@@ -154,6 +154,17 @@ class ObjectStoreSuite:
         await store.delete([])
         assert await store.keys("bodies") == []
 
+    async def test_an_object_exists_from_its_creation_to_its_deletion(
+        self, store: ObjectStore
+    ) -> None:
+        found = [await store.exists("marks/one.cancelled")]
+        await store.create("marks/one.cancelled", b"")
+        found.append(await store.exists("marks/one.cancelled"))
+        found.append(await store.exists("marks"))
+        await store.delete(["marks/one.cancelled"])
+        found.append(await store.exists("marks/one.cancelled"))
+        assert found == [False, True, False, False]
+
     async def test_the_probe_passes_and_leaves_nothing(self, store: ObjectStore) -> None:
         await store.probe()
         assert await store.keys("probes") == []

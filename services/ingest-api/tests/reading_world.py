@@ -1,4 +1,4 @@
-"""The routes that read, over a real catalogue and an index in memory."""
+"""The routes that read and remove, over a real catalogue and an index in memory."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -9,17 +9,26 @@ from typing import Any
 import httpx
 import numpy as np
 from numpy.typing import NDArray
-from qdrant_client import AsyncQdrantClient
+from qdrant_client import AsyncQdrantClient, models
 
 from ingest_api.adapters.log_records import BatchBuilder
+from ingest_api.adapters.records import ObjectArchive
 from ingest_api.adapters.sqlite_catalogue import SqliteCatalogue
 from ingest_api.adapters.task_changes import TaskChanges
 from ingest_api.domain.access import Principal, Scope
 from ingest_api.domain.log_batch import Partition
-from ingest_api.entrypoints.http import document_routes, search_routes, task_routes
+from ingest_api.entrypoints.http import (
+    document_routes,
+    removal_routes,
+    search_routes,
+    task_routes,
+)
 from ingest_api.entrypoints.http.app import Edge, create_app
 from ingest_api.entrypoints.http.receive_deadline import ReceivePolicy
 from ingest_api.telemetry import Telemetry
+from ingest_api.usecases.cancel import Cancel
+from ingest_api.usecases.delete import Delete
+from ingest_api.usecases.job_events import JobEvents
 from ingest_api.usecases.read_documents import ReadDocuments
 from ingest_api.usecases.read_tasks import Miss, ReadTasks
 from ingest_api.usecases.search import Search
@@ -30,9 +39,11 @@ from kartoteka_contracts.ids import CabinetId
 from kartoteka_index import Index, QdrantSettings
 from kartoteka_runtime.clock import SystemClock
 from kartoteka_runtime.metrics import Metrics
+from kartoteka_runtime.objects import ObjectStore, ObjectStoreSettings
 from kartoteka_testkit.builders import EPOCH
 from kartoteka_testkit.frozen_clock import FrozenClock
 from kartoteka_testkit.index_cases import MODEL, direction
+from kartoteka_testkit.recording_log import RecordingLog
 
 UNKNOWN = "0198f2c4-b7a9-7d0e-8f5c-2a1b3d4e5f60"
 """An id that nothing has."""
@@ -102,11 +113,27 @@ class Embedder:
         return direction(0)
 
 
+class ShakyIndex(Index):
+    """An index that can be away."""
+
+    is_away = False
+
+    async def _retrieve(self, ids: list[models.ExtendedPointId]) -> list[models.Record]:
+        if self.is_away:
+            raise UnavailableError("index_unavailable")
+        return await super()._retrieve(ids)
+
+
 @dataclass(kw_only=True)
 class World:
     catalogue: SqliteCatalogue
     changes: TaskChanges
-    index: Index
+    index: ShakyIndex
+    objects: ObjectStore
+    events: RecordingLog = field(default_factory=RecordingLog)
+    """What the routes sent."""
+    clock: FrozenClock = field(default_factory=lambda: FrozenClock(EPOCH))
+    """Of what the routes write."""
     keys: Keys = field(default_factory=Keys)
     embedder: Embedder = field(default_factory=Embedder)
     misses: list[Miss] = field(default_factory=list)
@@ -126,6 +153,9 @@ class World:
     async def get(self, path: str, key: str = "all", **query: Any) -> httpx.Response:
         return await self.client.get(path, params=query, headers={"X-API-Key": key})
 
+    async def delete(self, path: str, key: str = "all", **query: Any) -> httpx.Response:
+        return await self.client.delete(path, params=query, headers={"X-API-Key": key})
+
     async def search(self, body: dict[str, Any], key: str = "all") -> httpx.Response:
         return await self.client.post("/rag/search", json=body, headers={"X-API-Key": key})
 
@@ -143,6 +173,11 @@ async def _served(world: World) -> AsyncIterator[World]:
         longest=2.0,
     )
     documents = ReadDocuments(catalogue=world.catalogue, freshness=world.log, index=world.index)
+    archive, jobs = ObjectArchive(world.objects), JobEvents(world.events)
+    delete = Delete(
+        documents=documents, archive=archive, removals=archive, jobs=jobs, clock=world.clock
+    )
+    cancel = Cancel(tasks=tasks, index=world.index, removals=archive, jobs=jobs, clock=world.clock)
     edge = Edge(
         keys=world.keys,
         telemetry=Telemetry(Metrics()),
@@ -153,6 +188,7 @@ async def _served(world: World) -> AsyncIterator[World]:
         edge,
         task_routes.router(tasks),
         document_routes.router(documents),
+        removal_routes.router(delete, cancel),
         search_routes.router(Search(embedder=world.embedder, index=world.index)),
     )
     transport = httpx.ASGITransport(app=app)
@@ -163,17 +199,22 @@ async def _served(world: World) -> AsyncIterator[World]:
 
 @asynccontextmanager
 async def reading_world(folder: Path) -> AsyncIterator[World]:
-    """Serve the routes; keys: all, seven, eight (cabinets), ingest (no scope to read)."""
+    """Serve the routes.
+
+    Keys: all, seven, eight (cabinets); of cabinet 7, with this scope alone: ingest, read, delete.
+    """
     catalogue = SqliteCatalogue(folder, FrozenClock(EPOCH))
     await catalogue.open()
     await catalogue.wipe("log-1")
-    index = Index(AsyncQdrantClient(":memory:"), QdrantSettings(url="http://memory"), MODEL)
+    index = ShakyIndex(AsyncQdrantClient(":memory:"), QdrantSettings(url="http://memory"), MODEL)
     await index.ensure()
-    new = World(catalogue=catalogue, changes=TaskChanges(limit=3), index=index)
+    objects = ObjectStore.open(ObjectStoreSettings(url=f"file://{folder}/objects"))
+    new = World(catalogue=catalogue, changes=TaskChanges(limit=3), index=index, objects=objects)
     new.keys.add("all")
     new.keys.add("seven", 7)
     new.keys.add("eight", 8)
-    new.keys.add("ingest", 7, scopes=[Scope.INGEST])
+    for scope in (Scope.INGEST, Scope.READ, Scope.DELETE):
+        new.keys.add(scope.value, 7, scopes=[scope])
     async with _served(new):
         yield new
     await index.close()

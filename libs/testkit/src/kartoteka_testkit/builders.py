@@ -6,8 +6,10 @@ from typing import Any, Final
 
 from kartoteka_contracts.events import (
     CabinetDeletionRequested,
+    DeletedCounts,
     DocumentDeletionRequested,
     DocumentSubmitted,
+    IndexResult,
     TaskCancellationRequested,
     TaskProgressed,
     TaskStatusChanged,
@@ -22,6 +24,7 @@ __all__ = [
     "cabinet_deletion",
     "cancellation",
     "deletion",
+    "deletion_ended",
     "deletion_record",
     "progressed",
     "record",
@@ -114,6 +117,32 @@ def cabinet_deletion(*, cabinet: int = 7, version: int = 2_000) -> CabinetDeleti
         cabinet_id=CabinetId(cabinet),
         version=Version(version),
         accepted_at=EPOCH,
+    )
+
+
+def deletion_ended(
+    event: DocumentDeletionRequested | CabinetDeletionRequested,
+    status: TaskStatus = TaskStatus.SUCCEEDED,
+    **fields: Any,
+) -> TaskStatusChanged:
+    """Return the end of a delete."""
+    document = event if isinstance(event, DocumentDeletionRequested) else None
+    counts = DeletedCounts(documents=1, chunks=12, bodies=2)
+    values: dict[str, Any] = {
+        "result": IndexResult(deleted=counts) if status is TaskStatus.SUCCEEDED else None,
+        "at": EPOCH,
+    }
+    return TaskStatusChanged(
+        task_id=event.task_id,
+        kind=TaskKind.DELETE,
+        status=status,
+        cabinet_id=event.cabinet_id,
+        document_id=None if document is None else document.document_id,
+        external_id=None if document is None else document.external_id,
+        version=event.version,
+        epoch=event.epoch,
+        accepted_at=event.accepted_at,
+        **(values | fields),
     )
 
 

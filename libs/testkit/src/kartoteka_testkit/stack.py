@@ -117,6 +117,7 @@ class Stack:
         waiting: how many of the last workers :meth:`start` leaves for the test to start.
         apis: how many API replicas.
         env: settings for all services, over the short ones that tests want.
+        broker_properties: added to the broker's own.
     """
 
     def __init__(
@@ -127,10 +128,11 @@ class Stack:
         waiting: int = 0,
         apis: int = 1,
         env: Mapping[str, str] | None = None,
+        broker_properties: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.broker = KafkaBroker(folder / "kafka")
+        self.broker = KafkaBroker(folder / "kafka", properties=broker_properties)
         self._at_once = embedders - waiting
         ports = free_ports(1 + apis + embedders)
         qdrant, self._api_ports = ports[0], ports[1 : 1 + apis]
@@ -190,31 +192,47 @@ class Stack:
         """Start everything and wait until it is ready."""
         self.qdrant.start()
         await self.broker.start()
-        await self._run(["kartoteka_runtime.topics_cli", "provision"])
-        created = await self._run(
-            [
-                "ingest_api",
-                "keys",
-                "create",
-                "--name",
-                "tests",
-                "--all-scopes",
-                "--all-cabinets",
-            ]
-        )
-        key = next(word for word in created.split() if word.startswith("ktk_"))
+        await self.run(["kartoteka_runtime.topics_cli", "provision"])
+        key = await self.create_key("--name", "tests", "--all-scopes", "--all-cabinets")
         for service in (*self.apis, *self.embedders[: self._at_once]):
             service.start()
-        self.clients = [StackClient(f"http://127.0.0.1:{port}", key) for port in self._api_ports]
+        self.clients = [StackClient(url, key) for url in self.api_urls]
         for api, port in zip(self.apis, self._api_ports, strict=True):
             await self.ready(api, port)
         for n in range(self._at_once):
             await self.ready(self.embedders[n], self._embedder_ports[n])
 
     @property
+    def api_urls(self) -> list[str]:
+        """Where the replicas of the API are."""
+        return [f"http://127.0.0.1:{port}" for port in self._api_ports]
+
+    @property
+    def embedder_urls(self) -> list[str]:
+        """Where the workers answer probes."""
+        return [f"http://127.0.0.1:{port}" for port in self._embedder_ports]
+
+    @property
     def client(self) -> StackClient:
         """The first replica's client."""
         return self.clients[0]
+
+    async def create_key(self, *arguments: str) -> str:
+        """Make an API key with arguments of ``keys create``; the replicas see it within seconds."""
+        created = await self.run(["ingest_api", "keys", "create", *arguments])
+        return next(word for word in created.split() if word.startswith("ktk_"))
+
+    async def all_ready(self, *, within: float = 60.0) -> None:
+        """Wait until every service that was started says that it is ready.
+
+        Raises:
+            TimeoutError: one does not.
+            RuntimeError: one has ended.
+        """
+        for api, port in zip(self.apis, self._api_ports, strict=True):
+            await self.ready(api, port, within=within)
+        for embedder, port in zip(self.embedders, self._embedder_ports, strict=True):
+            await self.ready(embedder, port, within=within)
 
     async def start_embedder(self, n: int) -> None:
         """Start a worker, again or for the first time, and wait until it is ready."""
@@ -244,7 +262,12 @@ class Stack:
                 await asyncio.sleep(0.1)
         raise TimeoutError(f"{service.name} is not ready: {said}; see {service.log}")
 
-    async def _run(self, arguments: list[str]) -> str:
+    async def run(self, arguments: list[str]) -> str:
+        """Run a module to its end with the services' settings; returns what it printed.
+
+        Raises:
+            RuntimeError: it ended with an error.
+        """
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",

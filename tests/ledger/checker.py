@@ -1,0 +1,282 @@
+"""Proves P1 to P8: compares the clients' book with what stands. Pure: reads nothing itself."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from kartoteka_contracts.ids import CabinetId, document_id
+from kartoteka_contracts.tasks import DocumentState, TaskKind, TaskStatus
+from tests.ledger.evidence import Evidence, Record
+from tests.ledger.findings import Finding, Kind
+from tests.ledger.ledger import Intent, Ledger, Operation, Outcome, Verdict
+
+__all__ = ["Checker", "Content"]
+
+Content = tuple[str, str, tuple[tuple[str, Any], ...]]
+"""sha256, file name and metadata: what a reader gets of a document, or None for nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What was asked of one document, and answered."""
+
+    cabinet: int
+    name: str
+    identity: str
+    changes: tuple[tuple[Intent, Outcome], ...]
+    """Uploads and deletes, in the order in which they were asked."""
+
+    @property
+    def accepted(self) -> list[tuple[Intent, Outcome]]:
+        return [(asked, known) for asked, known in self.changes if known.verdict is Verdict.OK]
+
+    @property
+    def uncertain(self) -> list[Intent]:
+        return [asked for asked, known in self.changes if known.verdict is Verdict.UNKNOWN]
+
+
+class Checker:
+    """One check of one run.
+
+    Args:
+        ledger: what was asked and answered.
+        evidence: what stands.
+        has_reconcile: whether orphans were swept before, so that none may be left.
+    """
+
+    def __init__(self, ledger: Ledger, evidence: Evidence, *, has_reconcile: bool) -> None:
+        self.orphans = 0
+        """Points that wait for a reconciliation."""
+        self._has_reconcile = has_reconcile
+        self._evidence = evidence
+        self._ledger = ledger
+        self._cabinets = {
+            intent.canary: intent.cabinet for intent in ledger.intents.values() if intent.canary
+        }
+
+    def check(self) -> Iterator[Finding]:
+        """Give everything that is wrong."""
+        for asked in self._asked():
+            for kind, detail in self._document(asked):
+                yield Finding(kind=kind, cabinet=asked.cabinet, name=asked.name, detail=detail)
+
+    def _asked(self) -> Iterator[_Asked]:
+        by_document: dict[tuple[int, str], list[tuple[Intent, Outcome]]] = {}
+        for n, intent in sorted(self._ledger.intents.items()):
+            if intent.operation.is_upload or intent.operation is Operation.DELETE:
+                place = by_document.setdefault((intent.cabinet, intent.name), [])
+                place.append((intent, self._ledger.outcome(n)))
+        for (cabinet, name), changes in by_document.items():
+            identity = document_id(CabinetId(cabinet), name)
+            yield _Asked(cabinet=cabinet, name=name, identity=identity, changes=tuple(changes))
+
+    def _document(self, asked: _Asked) -> Iterator[tuple[Kind, str]]:
+        yield from self._versions(asked)
+        yield from self._keys(asked)
+        yield from self._records(asked)
+        tasks = self._tasks(asked)
+        yield from self._ends(asked, tasks)
+        yield from self._standing(asked, tasks)
+        yield from self._points(asked)
+        yield from self._hits(asked)
+
+    def _versions(self, asked: _Asked) -> Iterator[tuple[Kind, str]]:
+        """Requests that did not overlap have versions in their order."""
+        newest = 0
+        for intent, outcome in asked.accepted:
+            if outcome.version and outcome.version <= newest:
+                yield (
+                    Kind.STALE,
+                    f"operation {intent.n} got version {outcome.version}, not above {newest}",
+                )
+            newest = max(newest, outcome.version)
+
+    def _keys(self, asked: _Asked) -> Iterator[tuple[Kind, str]]:
+        """However often a request with a key is sent: it is one task."""
+        for intent, _ in asked.changes:
+            tries = self._ledger.outcomes.get(intent.n, [])
+            answers = {(known.task_id, known.version) for known in tries if known.task_id}
+            if len(answers) > 1:
+                yield Kind.TWIN, f"operation {intent.n} with one key led to {sorted(answers)}"
+
+    def _records(self, asked: _Asked) -> Iterator[tuple[Kind, str]]:
+        """Object storage has what was accepted, and nothing that nobody asked for."""
+        records = {record.task_id: record for record in self._found(asked)}
+        for intent, outcome in asked.accepted:
+            record = records.pop(outcome.task_id, None)
+            if record is None:
+                yield Kind.LOST, f"operation {intent.n}, task {outcome.task_id}: no record"
+            elif intent.operation.is_upload and _content(record) != _intended(intent):
+                yield Kind.LOST, f"operation {intent.n}: its record says {_content(record)}"
+        left = list(asked.uncertain)
+        for record in records.values():
+            match = next((intent for intent in left if _could_be(intent, record)), None)
+            if match is None:
+                yield Kind.TWIN, f"task {record.task_id} was not asked for: {record.kind}"
+            else:
+                # Without a key a request is sent once; with one, its tries are one request.
+                left.remove(match)
+
+    def _found(self, asked: _Asked) -> list[Record]:
+        return self._evidence.records.get(asked.identity, [])
+
+    def _tasks(self, asked: _Asked) -> dict[str, dict[str, Any]]:
+        """Return the tasks of a document, by id, as one replica tells them."""
+        wanted = {record.task_id for record in self._found(asked)}
+        wanted |= {outcome.task_id for _, outcome in asked.accepted}
+        found: dict[str, dict[str, Any]] = {}
+        for tasks in self._evidence.tasks.values():
+            for task_id, task in tasks.items():
+                if task_id in wanted or task["document_id"] == asked.identity:
+                    found.setdefault(task_id, task)
+        return found
+
+    def _ends(self, asked: _Asked, tasks: dict[str, dict[str, Any]]) -> Iterator[tuple[Kind, str]]:
+        for intent, outcome in asked.accepted:
+            for replica, known in self._evidence.tasks.items():
+                if outcome.task_id not in known:
+                    yield Kind.LOST, f"operation {intent.n}: {replica} knows no {outcome.task_id}"
+        newest = max((task["version"] for task in tasks.values()), default=0)
+        for task_id, task in tasks.items():
+            status = TaskStatus(task["status"])
+            what = f"task {task_id}, version {task['version']}"
+            said = {
+                known[task_id]["status"]
+                for known in self._evidence.tasks.values()
+                if task_id in known
+            }
+            if len(said) > 1:
+                yield Kind.REGRESSED, f"{what}: the replicas say {sorted(said)}"
+            if not status.is_end:
+                yield Kind.STUCK, f"{what} is still {status} ({task['stage']})"
+            elif status is TaskStatus.SUPERSEDED and task["version"] == newest:
+                yield Kind.LOST, f"{what} is superseded by nothing"
+        for intent, outcome in asked.accepted:
+            task = tasks.get(outcome.task_id)
+            if task is not None and task["status"] == TaskStatus.FAILED and intent.canary:
+                yield Kind.LOST, f"operation {intent.n}, a good file, failed: {task['error']}"
+            if task is not None and task["status"] == TaskStatus.CANCELLED:
+                yield from self._cancelled(intent, outcome)
+
+    def _cancelled(self, intent: Intent, outcome: Outcome) -> Iterator[tuple[Kind, str]]:
+        if not any(
+            other.operation is Operation.CANCEL and other.task_id == outcome.task_id
+            for other in self._ledger.intents.values()
+        ):
+            yield Kind.LOST, f"operation {intent.n} is cancelled, and nobody asked for that"
+
+    def _standing(
+        self, asked: _Asked, tasks: dict[str, dict[str, Any]]
+    ) -> Iterator[tuple[Kind, str]]:
+        """What is published is what the tasks' ends add up to."""
+        manifest = self._evidence.manifests.get(asked.identity, {})
+        newest = max((outcome.version for _, outcome in asked.accepted), default=0)
+        if newest > manifest.get("fence", 0):
+            yield Kind.LOST, f"version {newest} is accepted; decided is {manifest.get('fence', 0)}"
+        allowed = self._allowed(asked, tasks)
+        published = manifest.get("published")
+        stands = None if published is None else _content_of(published)
+        if stands in allowed:
+            if allowed == {None} and self._was_deleted(asked, tasks):
+                yield from self._remains(asked, tasks)
+            return
+        if allowed == {None} and self._was_deleted(asked, tasks):
+            yield Kind.RESURRECTED, f"deleted, and {stands} is published"
+        elif stands is None:
+            yield Kind.LOST, f"nothing is published, and it must be one of {allowed}"
+        else:
+            yield Kind.STALE, f"{stands} is published, and it must be one of {allowed}"
+
+    def _allowed(self, asked: _Asked, tasks: dict[str, dict[str, Any]]) -> set[Content | None]:
+        """Return what may be published: the work of all tasks, in the order of versions."""
+        allowed: set[Content | None] = {None}
+        for record in sorted(self._found(asked), key=lambda found: found.version):
+            task = tasks.get(record.task_id)
+            content = None if record.kind == TaskKind.DELETE else _content(record)
+            match None if task is None else TaskStatus(task["status"]):
+                case TaskStatus.SUCCEEDED | TaskStatus.UNCHANGED:
+                    allowed = {content}
+                case TaskStatus.EMPTY:
+                    allowed = {None}
+                case TaskStatus.SUPERSEDED:
+                    # It may have been published, and told so only when something newer had come.
+                    allowed |= {content}
+                case TaskStatus.FAILED | TaskStatus.CANCELLED:
+                    pass
+                case _:
+                    allowed |= {content}  # no end, or never told to anybody: reported elsewhere
+        return allowed
+
+    def _was_deleted(self, asked: _Asked, tasks: dict[str, dict[str, Any]]) -> bool:
+        """Return whether the newest work is a delete that succeeded."""
+        last = max(self._found(asked), key=lambda record: record.version, default=None)
+        if last is None or last.kind != TaskKind.DELETE:
+            return False
+        task = tasks.get(last.task_id)
+        return task is not None and task["status"] == TaskStatus.SUCCEEDED
+
+    def _remains(
+        self, asked: _Asked, tasks: dict[str, dict[str, Any]]
+    ) -> Iterator[tuple[Kind, str]]:
+        """A delete leaves no points, no bodies and no words."""
+        points = self._evidence.points.get(asked.identity, [])
+        if points:
+            yield Kind.RESURRECTED, f"deleted, and {len(points)} points are there"
+        named = {record.body_key for record in self._found(asked)}
+        bodies = sorted(named.intersection(self._evidence.bodies.get(asked.identity, [])))
+        if bodies:
+            yield Kind.RESURRECTED, f"deleted, and {len(bodies)} bodies are there: {bodies[:3]}"
+        state = self._evidence.states.get(asked.identity)
+        if state not in {None, "unknown", DocumentState.DELETED}:
+            yield Kind.RESURRECTED, f"deleted, and the API says {state}"
+
+    def _points(self, asked: _Asked) -> Iterator[tuple[Kind, str]]:
+        manifest = self._evidence.manifests.get(asked.identity, {})
+        published = manifest.get("published")
+        work = (published["version"], published["epoch"]) if published else None
+        mine: set[int] = set()
+        strays: set[tuple[int, int]] = set()
+        for point in self._evidence.points.get(asked.identity, []):
+            if (point.version, point.epoch) == work:
+                mine.add(point.n)
+            else:
+                strays.add((point.version, point.epoch))
+            if point.cabinet != asked.cabinet:
+                yield Kind.LEAKED, f"a point of it is cabinet {point.cabinet}'s"
+        self.orphans += len(strays)
+        if strays and self._has_reconcile:
+            yield Kind.ORPHANED, f"points of {sorted(strays)}, published is {work}"
+        if published and mine != set(range(published["chunks"])):
+            yield Kind.MISSING, f"{len(mine)} of {published['chunks']} chunks of {work} are there"
+
+    def _hits(self, asked: _Asked) -> Iterator[tuple[Kind, str]]:
+        manifest = self._evidence.manifests.get(asked.identity, {})
+        published = manifest.get("published")
+        hits = self._evidence.hits.get(asked.identity, [])
+        if published and published["chunks"] and not hits:
+            yield Kind.MISSING, "it is published, and no search finds it"
+        for identity, version, canaries in hits:
+            foreign = {word for word in canaries if self._cabinets.get(word) != asked.cabinet}
+            if identity != asked.identity or foreign:
+                yield Kind.LEAKED, f"a search answers with {identity}, {sorted(foreign)}"
+            elif not published or version != published["version"]:
+                yield Kind.STALE, f"a search answers with version {version}"
+
+
+def _content(record: Record) -> Content:
+    return (record.sha256, record.filename, tuple(sorted(record.metadata.items())))
+
+
+def _content_of(published: dict[str, Any]) -> Content:
+    metadata = tuple(sorted(published["metadata"].items()))
+    return (published["sha256"], published["filename"], metadata)
+
+
+def _intended(intent: Intent) -> Content:
+    return (intent.sha256, intent.filename, tuple(sorted(intent.metadata.items())))
+
+
+def _could_be(intent: Intent, record: Record) -> bool:
+    if record.kind == TaskKind.DELETE:
+        return intent.operation is Operation.DELETE
+    return intent.operation.is_upload and _content(record) == _intended(intent)

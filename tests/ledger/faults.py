@@ -1,0 +1,131 @@
+"""What can go wrong, by kind. Each does its harm, holds it for a while and undoes it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from kartoteka_testkit.stack import Service
+from kartoteka_testkit.tcp_proxy import Direction
+from tests.ledger.plant import SESSION_SECONDS, Plant
+
+__all__ = ["FAULTS", "Fault", "targets_of"]
+
+_DOWN: Final = (0.1, 3.0)
+"""Seconds that what was killed stays away."""
+_PAUSE: Final = (1.0, 2.0 * SESSION_SECONDS)
+_BLOCK: Final = (1.0, 6.0)
+_FULL: Final = (1.0, 5.0)
+
+Harm = Callable[[Plant, str, Random], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One kind: on what, and how."""
+
+    of: str
+    """embedder, api, broker, qdrant, link or disk."""
+    harm: Harm
+    weight: int = 1
+    """Times in every round of all kinds."""
+
+
+def targets_of(plant: Plant, of: str) -> list[str]:
+    """Return the names of what a kind can hit."""
+    match of:
+        case "broker":
+            return ["broker"]
+        case "link":
+            return list(plant.links)
+        case "disk":
+            return list(plant.disks)
+        case _:
+            return [name for name in plant.services if of in name]
+
+
+async def _kill(plant: Plant, target: str, random: Random) -> None:
+    service = plant.services[target]
+    service.process.kill()
+    await asyncio.sleep(random.uniform(*_DOWN))
+    service.start()
+
+
+async def _terminate(plant: Plant, target: str, random: Random) -> None:
+    service = plant.services[target]
+    await asyncio.to_thread(service.stop)
+    await asyncio.sleep(random.uniform(*_DOWN))
+    service.start()
+
+
+async def _pause(plant: Plant, target: str, random: Random) -> None:
+    service: Service = plant.services[target]
+    service.process.suspend()
+    try:
+        await asyncio.sleep(random.uniform(*_PAUSE))
+    finally:
+        service.process.resume()
+
+
+async def _kill_broker(plant: Plant, _: str, random: Random) -> None:
+    plant.stack.broker.kill()
+    await asyncio.sleep(random.uniform(*_DOWN))
+    plant.stack.broker.spawn()
+
+
+async def _pause_broker(plant: Plant, _: str, random: Random) -> None:
+    plant.stack.broker.suspend()
+    try:
+        await asyncio.sleep(random.uniform(*_PAUSE))
+    finally:
+        plant.stack.broker.resume()
+
+
+async def _cut(plant: Plant, target: str, random: Random) -> None:
+    for _ in range(random.randint(1, 4)):
+        plant.links[target].cut()
+        await asyncio.sleep(random.uniform(0.05, 0.5))
+
+
+async def _drop(plant: Plant, target: str, random: Random) -> None:
+    plant.links[target].drop_answers(random.randint(1, 6))
+    await asyncio.sleep(random.uniform(*_DOWN))
+    plant.links[target].drop_answers(0)
+
+
+async def _block(plant: Plant, target: str, random: Random) -> None:
+    link = plant.links[target]
+    ways = random.choice([(), (Direction.TO_SERVER,), (Direction.TO_CLIENT,)])
+    link.block(*ways)
+    try:
+        await asyncio.sleep(random.uniform(*_BLOCK))
+    finally:
+        link.unblock()
+
+
+async def _fill(plant: Plant, target: str, random: Random) -> None:
+    disk = plant.disks[target]
+    await asyncio.to_thread(disk.fill)
+    try:
+        await asyncio.sleep(random.uniform(*_FULL))
+    finally:
+        disk.free()
+
+
+FAULTS: Final[Mapping[str, Fault]] = {
+    "kill embedder": Fault(of="embedder", harm=_kill, weight=2),
+    "terminate embedder": Fault(of="embedder", harm=_terminate),
+    "pause embedder": Fault(of="embedder", harm=_pause),
+    "kill api": Fault(of="ingest-api", harm=_kill),
+    "terminate api": Fault(of="ingest-api", harm=_terminate),
+    "pause api": Fault(of="ingest-api", harm=_pause),
+    "kill broker": Fault(of="broker", harm=_kill_broker),
+    "pause broker": Fault(of="broker", harm=_pause_broker),
+    "kill qdrant": Fault(of="qdrant", harm=_kill),
+    "pause qdrant": Fault(of="qdrant", harm=_pause),
+    "cut connections": Fault(of="link", harm=_cut, weight=2),
+    "drop answers": Fault(of="link", harm=_drop, weight=2),
+    "block connections": Fault(of="link", harm=_block, weight=2),
+    "fill disk": Fault(of="disk", harm=_fill, weight=2),
+}

@@ -1,0 +1,191 @@
+"""One run: work and harm, then healing, reconciliation and the check."""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from tests.ledger.book import Book
+from tests.ledger.checker import Checker
+from tests.ledger.duplicates import Duplicates
+from tests.ledger.evidence import gather_evidence
+from tests.ledger.features import Features, find_features
+from tests.ledger.findings import Findings
+from tests.ledger.leaks import probe_leaks
+from tests.ledger.ledger import Ledger
+from tests.ledger.nemesis import Nemesis, NemesisPlan
+from tests.ledger.plant import Plant, running_plant
+from tests.ledger.replica import Replica
+from tests.ledger.report import Report
+from tests.ledger.watch import Watch
+from tests.ledger.workload import Workload, WorkloadPlan
+
+__all__ = ["RunPlan", "run_ledger"]
+
+_HEAL_SECONDS: Final = 120.0
+_END_SECONDS: Final = 300.0
+"""For all tasks to end after healing."""
+_QUIET_SECONDS: Final = 60.0
+"""Without any end in this time, none will come: above twice the longest wait between two tries."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """All that a run depends on."""
+
+    seconds: float
+    workload: WorkloadPlan
+    nemesis: NemesisPlan
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the services."""
+    has_disks: bool = True
+    stops_at_first: bool = False
+    """Whether the first finding ends the run."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Parts:
+    book: Book
+    findings: Findings
+    replicas: list[Replica]
+    watch: Watch
+    nemesis: Nemesis
+    workload: Workload
+    duplicates: Duplicates
+
+
+async def run_ledger(plan: RunPlan, folder: Path) -> Report:
+    """Run, check and report.
+
+    Raises:
+        RuntimeError: the stack did not start or heal, which proves nothing.
+        TimeoutError: likewise.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with Ledger(folder / "history.jsonl") as ledger:
+        ledger.note("settings", seed=plan.workload.seed, seconds=plan.seconds)
+        env = {"LOG_LEVEL": "info", **plan.env}
+        async with running_plant(folder, ledger, env=env, has_disks=plan.has_disks) as plant:
+            features = await find_features(plant)
+            parts = _parts(plan, plant, ledger, features)
+            more: dict[str, Any] = {"features": asdict(features)}
+            await _run_phases(plan, plant, parts, features, more)
+            for replica in parts.replicas:
+                await replica.http.aclose()
+    settings = json.loads(json.dumps(asdict(plan)))
+    return Report(
+        book=parts.book,
+        findings=parts.findings,
+        harmed=parts.nemesis.harmed,
+        settings={"seed": plan.workload.seed, **settings},
+        more=more | {"restarts": plant.restarts},
+    )
+
+
+def _parts(plan: RunPlan, plant: Plant, ledger: Ledger, features: Features) -> _Parts:
+    findings = Findings(ledger)
+    book = Book(ledger)
+    key = plant.stack.client.http.headers["X-API-Key"]
+    replicas = [
+        Replica.at(api.name, link.url, key)
+        for api, link in zip(plant.stack.apis, plant.apis, strict=True)
+    ]
+    nemesis = Nemesis(plan.nemesis, plant)
+    duplicates = Duplicates(plant.links["kafka"].address)
+
+    watch = Watch(book, replicas, plan.workload.cabinets, findings, nemesis.succeeded)
+    workload = Workload(features.fit(plan.workload), book, replicas, duplicates, nemesis.accepted)
+    return _Parts(
+        book=book,
+        findings=findings,
+        replicas=replicas,
+        watch=watch,
+        nemesis=nemesis,
+        workload=workload,
+        duplicates=duplicates,
+    )
+
+
+async def _run_phases(
+    plan: RunPlan, plant: Plant, parts: _Parts, features: Features, more: dict[str, Any]
+) -> None:
+    background = [
+        asyncio.create_task(work)
+        for work in (plant.keep(), parts.watch.run(), parts.duplicates.read())
+    ]
+    try:
+        await _work_and_harm(plan, parts, background)
+        more["heal_seconds"] = round(await plant.heal(_HEAL_SECONDS), 1)
+        if not (plan.stops_at_first and parts.findings.all):
+            more["end_seconds"] = round(
+                await parts.watch.all_ended(within=_END_SECONDS, quiet=_QUIET_SECONDS), 1
+            )
+            if features.reconcile:
+                more["reconcile"] = await _reconcile(plant, parts)
+            await parts.watch.close()
+            await _check(plan, plant, parts, features, more)
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        more["observations"] = parts.watch.observations
+        more["searches"] = parts.watch.searches
+
+
+async def _work_and_harm(
+    plan: RunPlan, parts: _Parts, background: list[asyncio.Task[None]]
+) -> None:
+    work = asyncio.create_task(parts.workload.run())
+    harm = asyncio.create_task(parts.nemesis.run())
+    over = asyncio.create_task(asyncio.sleep(plan.seconds))
+    waits: set[asyncio.Task[Any]] = {work, harm, over, *background}
+    if plan.stops_at_first:
+        waits.add(asyncio.create_task(parts.findings.any.wait()))
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in (work, harm, *background):
+            if task.done():
+                task.result()
+                raise RuntimeError("a part of the ledger has ended too early")
+    finally:
+        parts.workload.end()
+        parts.nemesis.end()
+        await asyncio.gather(work, harm)
+
+
+async def _reconcile(plant: Plant, parts: _Parts) -> str:
+    """Reconcile, and wait for the work that this sent again."""
+    said = await plant.stack.run(["embedder", "reconcile", "--older-than", "0"])
+    parts.book.ledger.note("reconcile", text=said[-2000:])
+    await asyncio.sleep(2)
+    await parts.watch.all_ended(within=_END_SECONDS, quiet=_QUIET_SECONDS)
+    return said.strip().splitlines()[-1] if said.strip() else ""
+
+
+async def _check(
+    plan: RunPlan, plant: Plant, parts: _Parts, features: Features, more: dict[str, Any]
+) -> None:
+    begun = time.monotonic()
+    evidence = await gather_evidence(
+        parts.book.documents,
+        plan.workload.cabinets,
+        parts.replicas,
+        qdrant_url=plant.stack.qdrant_url,
+        objects=plant.stack.folder / "objects",
+    )
+    checker = Checker(parts.book.ledger, evidence, has_reconcile=features.reconcile)
+    for finding in checker.check():
+        parts.findings.add(finding)
+    more["orphaned_works"] = checker.orphans
+    own = plan.workload.cabinets[0]
+    key = await plant.stack.create_key("--name", "one", "--all-scopes", "--cabinet", str(own))
+    await asyncio.sleep(2)  # replicas read the file of keys once a second
+    restricted = Replica.at("restricted", plant.apis[0].url, key)
+    more["leak_probes"] = await probe_leaks(
+        parts.book, parts.replicas, restricted, own, parts.findings
+    )
+    await restricted.http.aclose()
+    more["check_seconds"] = round(time.monotonic() - begun, 1)

@@ -13,7 +13,7 @@ BANNED = frozenset(
 GRANTING = frozenset(
     {
         "services/ingest-api/src/ingest_api/domain/access.py",
-        "services/embedder/src/embedder/usecases/index_document.py",
+        "services/embedder/src/embedder/domain/job.py",
     }
 )
 FAUST = frozenset(

@@ -34,7 +34,7 @@ class Handler:
         self._gates: dict[str, list[asyncio.Future[None]]] = {}
 
     async def handle(self, job: Job, lease: Lease) -> None:
-        label = f"{job.event.external_id}@{job.event.version}"
+        label = f"{job.submission.external_id}@{job.event.version}"
         self.began.append(label)
         self.leases[label] = lease
         gate = asyncio.get_running_loop().create_future()
@@ -44,7 +44,7 @@ class Handler:
     async def supersede(self, job: Job) -> None:
         if self.supersede_waits is not None:
             await self.supersede_waits.wait()
-        self.superseded.append(f"{job.event.external_id}@{job.event.version}")
+        self.superseded.append(f"{job.submission.external_id}@{job.event.version}")
 
     async def reject(self, record: RawRecord, error: EventError) -> None:
         assert error.code

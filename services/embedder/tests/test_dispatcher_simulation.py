@@ -38,7 +38,7 @@ class Group:
 
     async def handle(self, job: Job, lease: Lease) -> None:
         assert lease.ended is None
-        document = job.event.document_id
+        document = job.submission.document_id
         assert document not in self.running.values(), "two tasks of one document at once"
         gate = asyncio.get_running_loop().create_future()
         self.running[gate] = document

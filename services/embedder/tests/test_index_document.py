@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from indexing_world import CABINET, Countdown, Crash, Crashing, WordExtractor, World
+from indexing_world import CABINET, Crash, WordExtractor, World
 
 from embedder.domain.job import Lease
 from embedder.domain.outcome import Empty, Failed, Indexed, Superseded, Unchanged
 from embedder.domain.parsed import Extraction, Parsed
 from kartoteka_contracts.errors import DocumentError, KartotekaError
+from kartoteka_contracts.ids import Epoch, Version
 from kartoteka_contracts.keys import record_key
 from kartoteka_index.manifest import Outcome
 
@@ -40,7 +41,7 @@ async def test_a_newer_version_replaces_the_older_one(world: World) -> None:
     assert isinstance(await world.run(second), Indexed)
     assert await world.texts() == ["new"]
     assert await world.stored(first) == 0
-    assert await world.objects.keys("cabinets/7/bodies/") == [second.event.body_key]
+    assert await world.objects.keys("cabinets/7/bodies/") == [second.submission.body_key]
 
 
 async def test_an_older_version_that_comes_late_changes_nothing(world: World) -> None:
@@ -65,9 +66,9 @@ async def test_an_older_version_overtaken_while_it_runs_removes_its_points(world
             if name != "decide":
                 return target
 
-            async def decide(*args: Any) -> Any:
+            async def decide(*args: Any, **options: Any) -> Any:
                 assert isinstance(await world.run(second), Indexed)
-                return await target(*args)
+                return await target(*args, **options)
 
             return decide
 
@@ -105,11 +106,47 @@ async def test_the_same_bytes_again_are_unchanged_and_move_the_fence(world: Worl
 
 
 @pytest.mark.parametrize("change", [{"metadata": {"a": 1}}, {"filename": "other.txt"}], ids=str)
-async def test_the_same_bytes_said_otherwise_are_indexed_again(
+async def test_the_same_bytes_said_otherwise_are_written_anew_and_not_read(
     world: World, change: dict[str, Any]
 ) -> None:
+    first = await world.accept("same\nbytes", version=1)
+    second = await world.accept("same\nbytes", version=2, **change)
+    await world.run(first)
+    rows = world.embedder.rows
+    outcome = await world.run(second)
+    assert isinstance(outcome, Indexed)
+    assert outcome.result.chunks == 2
+    assert (world.extractor.calls, world.embedder.rows) == (1, rows)
+    assert await world.texts() == ["bytes", "same"]
+    (hit, _) = await world.hits()
+    assert (hit.version, dict(hit.metadata), hit.filename) == (
+        2,
+        second.submission.metadata,
+        second.submission.filename,
+    )
+    assert [await world.stored(first), await world.stored(second)] == [0, 2]
+    assert isinstance(await world.run(second), Indexed)
+    assert isinstance(await world.run(first), Superseded)
+
+
+async def test_chunks_that_are_gone_are_made_from_the_body_again(world: World) -> None:
+    first = await world.accept("same\nbytes", version=1)
+    await world.run(first)
+    await world.index.trim(
+        CABINET, first.submission.document_id, Version(1), Epoch(0), chunks=1, stored=2
+    )
+    assert isinstance(
+        await world.run(await world.accept("same\nbytes", version=2, metadata={"a": 1})), Indexed
+    )
+    assert world.extractor.calls == 2
+    assert await world.texts() == ["bytes", "same"]
+
+
+async def test_bytes_of_another_type_are_read_anew(world: World) -> None:
     await world.run(await world.accept("same", version=1))
-    assert isinstance(await world.run(await world.accept("same", version=2, **change)), Indexed)
+    second = await world.accept("same", version=2, media_type="text/markdown")
+    assert isinstance(await world.run(second), Indexed)
+    assert world.extractor.calls == 2
 
 
 async def test_another_fingerprint_makes_the_same_bytes_stale(world: World) -> None:
@@ -141,12 +178,13 @@ async def test_a_passing_failure_decides_nothing(world: World) -> None:
     with pytest.raises(DocumentError) as raised:
         await world.run(job)
     assert raised.value.code == "timeout"
-    assert await world.index.manifest(CABINET, job.event.document_id) is None
+    manifest = await world.manifest(job)
+    assert (manifest.fence, manifest.outcome) == (0, None)
 
 
 async def test_a_missing_body_is_said_so(world: World) -> None:
     job = await world.accept("text", version=1)
-    await world.objects.delete([job.event.body_key])
+    await world.objects.delete([job.submission.body_key])
     with pytest.raises(KartotekaError) as raised:
         await world.run(job)
     assert raised.value.code == "body_missing"
@@ -157,8 +195,8 @@ async def test_a_body_that_is_not_what_was_uploaded_fails_for_good(
     world: World, instead: str
 ) -> None:
     job = await world.accept("words", version=1)
-    await world.objects.delete([job.event.body_key])
-    await world.objects.create(job.event.body_key, instead.encode())
+    await world.objects.delete([job.submission.body_key])
+    await world.objects.create(job.submission.body_key, instead.encode())
     with pytest.raises(KartotekaError) as raised:
         await world.run(job)
     assert raised.value.code == "body_corrupt"
@@ -208,7 +246,7 @@ async def test_a_lease_that_ended_removes_nothing_and_ends_nothing(world: World)
 async def test_an_older_record_that_cannot_be_read_harms_nothing(world: World) -> None:
     first = await world.accept("old", version=1)
     await world.run(first)
-    key = record_key(first.event.cabinet_id, first.event.document_id, first.event.version)
+    key = record_key(first.event.cabinet_id, first.submission.document_id, first.event.version)
     await world.objects.delete([key])
     await world.objects.create(key, b"{}")
     assert isinstance(await world.run(await world.accept("new", version=2)), Indexed)
@@ -218,7 +256,7 @@ async def test_an_older_record_that_cannot_be_read_harms_nothing(world: World) -
 async def test_a_body_whose_upload_is_under_way_is_kept(world: World) -> None:
     first = await world.accept("old", version=1)
     await world.run(first)
-    key = first.event.body_key.rpartition("/")[0] + "/0198c0de-0000-7000-8000-00000000000f"
+    key = first.submission.body_key.rpartition("/")[0] + "/0198c0de-0000-7000-8000-00000000000f"
 
     async def body() -> AsyncIterator[bytes]:
         yield b"not yet recorded"
@@ -226,37 +264,6 @@ async def test_a_body_whose_upload_is_under_way_is_kept(world: World) -> None:
     await world.objects.write(key, body())
     second = await world.accept("new", version=2)
     await world.run(second)
-    assert await world.objects.keys("cabinets/7/bodies/") == sorted([key, second.event.body_key])
-
-
-@pytest.mark.parametrize("text", ["one\ntwo", "", "!encrypted", "old"], ids=repr)
-async def test_a_crash_at_any_call_is_repaired_by_redelivery(
-    text: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """End the process before and after every call of every port, then deliver again."""
-    crashes = 0
-    while True:
-        world = World(tmp_path_factory.mktemp("world"))
-        await world.index.ensure()
-        await world.run(await world.accept("old", version=1))
-        job = await world.accept(text, version=2)
-        countdown = Countdown(left=crashes + 1)
-
-        def around(port: Any, countdown: Countdown = countdown) -> Crashing:
-            return Crashing(port, countdown)
-
-        try:
-            await world.run(job, around)
-        except Crash:
-            crashes += 1
-        before = await world.texts()
-        expected = {"": [], "!encrypted": ["old"], "old": ["old"]}.get(text, ["one", "two"])
-        assert before in (["old"], expected), countdown.crashed_at
-        await world.run(job)
-        assert await world.texts() == expected, countdown.crashed_at
-        manifest = await world.manifest(job)
-        assert manifest.fence == 2, countdown.crashed_at
-        await world.index.close()
-        if countdown.crashed_at is None:
-            break
-    assert crashes > 5
+    assert await world.objects.keys("cabinets/7/bodies/") == sorted(
+        [key, second.submission.body_key]
+    )

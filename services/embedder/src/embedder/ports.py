@@ -1,8 +1,8 @@
 """What the use cases need from the world, and what the dispatcher needs from the use cases."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from embedder.domain.job import Job, Lease, RawRecord
 from embedder.domain.parsed import Extraction, TokenIds
@@ -11,13 +11,14 @@ from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.errors import EventError
 from kartoteka_contracts.ids import DocumentId, Epoch, Version
 from kartoteka_contracts.tasks import Stage
-from kartoteka_index.manifest import Decision, Manifest
+from kartoteka_index.manifest import Decision, Manifest, ManifestPage, Starts
 from kartoteka_index.points import ChunkPoint
 from kartoteka_runtime.producer import Delivered
 
 __all__ = [
     "Bodies",
     "ChunkIndex",
+    "DocumentIndex",
     "Embedder",
     "EventLog",
     "Extractor",
@@ -53,6 +54,14 @@ class Bodies(Protocol):
         """
         ...
 
+    async def exists(self, key: str) -> bool:
+        """Return whether there is an object under a key."""
+        ...
+
+    async def create(self, key: str, data: bytes) -> bool:
+        """Write a small object unless there is one already; False where there was."""
+        ...
+
     async def keys(self, prefix: str) -> list[str]:
         """Return the keys below a prefix, sorted."""
         ...
@@ -81,8 +90,47 @@ class ChunkIndex(Protocol):
         """Return exactly how many chunks of this work are stored."""
         ...
 
-    async def decide(self, cabinet: AuthorisedCabinet, decision: Decision) -> Manifest | None:
+    async def decide(
+        self, cabinet: AuthorisedCabinet, decision: Decision, *, is_open: bool = False
+    ) -> Manifest | None:
         """Write a decision conditionally; None where the work is superseded."""
+        ...
+
+    async def begin(
+        self,
+        cabinet: AuthorisedCabinet,
+        document_id: DocumentId,
+        external_id: str,
+        work: tuple[Version, Epoch],
+        *,
+        seen: Manifest | None,
+    ) -> Starts:
+        """Count one more try at a work; afterwards the document has a manifest."""
+        ...
+
+    async def lower(
+        self, cabinet: AuthorisedCabinet, document_id: DocumentId, starts: Starts
+    ) -> None:
+        """Take back one try, unless more were counted since."""
+        ...
+
+    async def count_kill(
+        self, cabinet: AuthorisedCabinet, document_id: DocumentId, starts: Starts
+    ) -> Starts:
+        """Count a try whose parser was killed or died; return what is counted now."""
+        ...
+
+    async def copy(
+        self,
+        cabinet: AuthorisedCabinet,
+        document_id: DocumentId,
+        *,
+        source: tuple[Version, Epoch],
+        to: tuple[Version, Epoch],
+        filename: str,
+        metadata: Mapping[str, Any],
+    ) -> None:
+        """Write the chunks of one work once more as those of another, with another payload."""
         ...
 
     async def sweep(
@@ -111,6 +159,40 @@ class ChunkIndex(Protocol):
         ...
 
 
+class DocumentIndex(Protocol):
+    """The index, as far as deletes need it. ``kartoteka_index`` documents it."""
+
+    async def decide(
+        self, cabinet: AuthorisedCabinet, decision: Decision, *, is_open: bool = False
+    ) -> Manifest | None:
+        """Write a decision conditionally; None where the work is superseded."""
+        ...
+
+    async def withdraw(
+        self, cabinet: AuthorisedCabinet, document_id: DocumentId, *, up_to: Version
+    ) -> Manifest | None:
+        """Publish nothing that only versions up to this one have asked for; return what stands."""
+        ...
+
+    async def erase(
+        self, cabinet: AuthorisedCabinet, document_id: DocumentId, *, up_to: Version
+    ) -> int:
+        """Delete a document's chunks up to a version, see that they are gone, return how many."""
+        ...
+
+    async def erase_cabinet(
+        self, cabinet: AuthorisedCabinet, *, up_to: Version, without: Sequence[DocumentId] = ()
+    ) -> int:
+        """Delete a cabinet's chunks up to a version, but those of some documents."""
+        ...
+
+    async def documents(
+        self, cabinet: AuthorisedCabinet, *, cursor: str | None = None, limit: int = 50
+    ) -> ManifestPage:
+        """Return a page of the cabinet's decided manifests."""
+        ...
+
+
 class Extractor(Protocol):
     """Reads a body and cuts it into chunks, in a process that can be killed."""
 
@@ -120,9 +202,18 @@ class Extractor(Protocol):
         ...
 
     async def extract(
-        self, body: Path, *, media_type: str, filename: str, report: StageReport
+        self,
+        body: Path,
+        *,
+        media_type: str,
+        filename: str,
+        report: StageReport,
+        begin: Callable[[], Awaitable[None]] | None = None,
     ) -> Extraction:
         """Return chunks or a verdict. Cancelling the call kills the process that reads.
+
+        ``begin`` is awaited once, when a process is free and before it is given the body: what
+        waits has not begun, whatever becomes of the worker. Its errors are raised as they are.
 
         Raises:
             DocumentError: ``timeout`` or ``parser_crashed``, which may pass at another try.

@@ -35,21 +35,21 @@ class RecordingHandler:
     async def handle(self, job: Job, lease: Lease) -> None:
         if job.event.cabinet_id != self._cabinet:
             return
-        self._write("began", job.event.external_id, job)
-        behaviour = job.event.metadata
+        self._write("began", job.submission.external_id, job)
+        behaviour = job.submission.metadata
         marker = behaviour.get("raise_while")
         if marker and Path(marker).exists():  # noqa: ASYNC240 - a test double
             raise RuntimeError("planted")
         try:
             await asyncio.sleep(float(behaviour.get("seconds", 0)))
         except asyncio.CancelledError:
-            self._write("cancelled", job.event.external_id, job, reason=lease.ended)
+            self._write("cancelled", job.submission.external_id, job, reason=lease.ended)
             raise
-        self._write("ended", job.event.external_id, job)
+        self._write("ended", job.submission.external_id, job)
 
     async def supersede(self, job: Job) -> None:
         if job.event.cabinet_id == self._cabinet:
-            self._write("superseded", job.event.external_id, job)
+            self._write("superseded", job.submission.external_id, job)
 
     async def reject(self, record: RawRecord, error: EventError) -> None:
         key = (record.key or b"").decode()

@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -111,9 +111,17 @@ class ExtractorPool:
         await asyncio.gather(*(slot.close() for slot in self._slots))
 
     async def extract(
-        self, body: Path, *, media_type: str, filename: str, report: StageReport
+        self,
+        body: Path,
+        *,
+        media_type: str,
+        filename: str,
+        report: StageReport,
+        begin: Callable[[], Awaitable[None]] | None = None,
     ) -> Extraction:
         """Return chunks or a verdict. Waits for a free process; cancelling kills the one at work.
+
+        ``begin`` is awaited when one is free, before it is given the body.
 
         Raises:
             DocumentError: ``timeout`` or ``parser_crashed``, which may pass at another try.
@@ -124,6 +132,8 @@ class ExtractorPool:
             return Rejected(code="unsupported", message=f"{filename} is {media_type}.")
         slot = await self._free.get()
         try:
+            if begin is not None:
+                await begin()
             return await self._read(slot, body, engines, report)
         finally:
             self._free.put_nowait(slot)

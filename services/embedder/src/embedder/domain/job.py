@@ -1,11 +1,28 @@
 """A job: one delivered piece of document work, and the right to go on with it."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from kartoteka_contracts.access import AuthorisedCabinet, grant
 from kartoteka_contracts.envelope import Envelope
-from kartoteka_contracts.events import DocumentSubmitted
+from kartoteka_contracts.events import (
+    CabinetDeletionRequested,
+    DocumentDeletionRequested,
+    DocumentSubmitted,
+    TaskCancellationRequested,
+)
+from kartoteka_contracts.ids import DocumentId
+from kartoteka_contracts.tasks import TaskKind
 
-__all__ = ["Job", "Lease", "Origin", "RawRecord"]
+__all__ = ["Job", "JobEvent", "Lease", "Origin", "RawRecord"]
+
+JobEvent: TypeAlias = (
+    DocumentSubmitted
+    | DocumentDeletionRequested
+    | CabinetDeletionRequested
+    | TaskCancellationRequested
+)
+"""What a job topic may hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +49,57 @@ class Job:
     """A record that could be read."""
 
     record: RawRecord
-    event: DocumentSubmitted
+    event: JobEvent
     envelope: Envelope
 
     @property
     def order(self) -> tuple[int, int]:
         """(version, epoch): the higher work wins."""
         return (self.event.version, self.event.epoch)
+
+    @property
+    def cabinet(self) -> AuthorisedCabinet:
+        """The cabinet of the event: access was checked before the event was accepted."""
+        return grant(self.event.cabinet_id)
+
+    @property
+    def submission(self) -> DocumentSubmitted:
+        """The event, which is a document to index.
+
+        Raises:
+            TypeError: it is another one.
+        """
+        if not isinstance(self.event, DocumentSubmitted):
+            raise TypeError(f"{self.event.type} is no document to index")
+        return self.event
+
+    @property
+    def kind(self) -> TaskKind:
+        """What the event's task does; of a cancellation, what the task does that it ends."""
+        match self.event:
+            case DocumentSubmitted() | TaskCancellationRequested():
+                return TaskKind.INDEX
+            case DocumentDeletionRequested() | CabinetDeletionRequested():
+                return TaskKind.DELETE
+
+    @property
+    def document_id(self) -> DocumentId | None:
+        """Which document it is about; None where it is about a whole cabinet."""
+        return None if isinstance(self.event, CabinetDeletionRequested) else self.event.document_id
+
+    @property
+    def external_id(self) -> str | None:
+        """The caller's name of that document."""
+        return None if isinstance(self.event, CabinetDeletionRequested) else self.event.external_id
+
+    @property
+    def filename(self) -> str | None:
+        """The uploaded file's name, where there is one."""
+        match self.event:
+            case DocumentSubmitted() | TaskCancellationRequested():
+                return self.event.filename
+            case DocumentDeletionRequested() | CabinetDeletionRequested():
+                return None
 
 
 class Lease:

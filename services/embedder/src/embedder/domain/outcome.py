@@ -5,7 +5,17 @@ from typing import TypeAlias
 
 from kartoteka_contracts.events import IndexResult
 
-__all__ = ["Empty", "Failed", "Indexed", "Outcome", "Superseded", "Unchanged"]
+__all__ = [
+    "Cancelled",
+    "Deleted",
+    "Empty",
+    "EndedElsewhere",
+    "Failed",
+    "Indexed",
+    "Outcome",
+    "Superseded",
+    "Unchanged",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +40,21 @@ class Unchanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted:
+    """All that there was up to a version is gone; ``result.deleted`` counts what this try found."""
+
+    result: IndexResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
     """Given up for good; what was published before stays searchable."""
 
     code: str
     message: str
     stage: str
+    ends_task: bool = True
+    """Whether the task has failed with it. Not where a cancellation failed: its task goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,4 +62,16 @@ class Superseded:
     """Newer work of the document stands."""
 
 
-Outcome: TypeAlias = Indexed | Empty | Unchanged | Failed | Superseded
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled:
+    """Cancelled before it was decided; what was published before stays searchable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedElsewhere:
+    """A cancellation came too late: its task's own event tells, or has told, how it ended."""
+
+
+Outcome: TypeAlias = (
+    Indexed | Empty | Unchanged | Deleted | Failed | Superseded | Cancelled | EndedElsewhere
+)

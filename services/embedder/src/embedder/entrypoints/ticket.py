@@ -63,7 +63,7 @@ class Ticket:
         return where | {
             "task_id": event.task_id,
             "cabinet_id": event.cabinet_id,
-            "document_id": event.document_id,
+            "document_id": self.read.document_id or "",
             "version": event.version,
             "attempt": self.read.envelope.attempt,
         }

@@ -11,7 +11,17 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from embedder.domain.job import Job, Lease, Origin, RawRecord
-from embedder.domain.outcome import Empty, Failed, Indexed, Outcome, Superseded, Unchanged
+from embedder.domain.outcome import (
+    Cancelled,
+    Deleted,
+    Empty,
+    EndedElsewhere,
+    Failed,
+    Indexed,
+    Outcome,
+    Superseded,
+    Unchanged,
+)
 from embedder.domain.retry import RetryPolicy
 from embedder.ports import EventLog
 from embedder.usecases.index_document import IndexDocument
@@ -31,7 +41,7 @@ from kartoteka_contracts.events import (
     TaskProgressed,
     TaskStatusChanged,
 )
-from kartoteka_contracts.tasks import Stage, TaskKind, TaskStatus
+from kartoteka_contracts.tasks import Stage, TaskStatus
 from kartoteka_runtime.backoff import Backoff
 from kartoteka_runtime.clock import Clock
 from kartoteka_runtime.logs import get_logger
@@ -105,7 +115,7 @@ class SettleJobs:
 
     async def _settle(self, job: Job, outcome: Outcome) -> None:
         match outcome:
-            case Indexed(result=result):
+            case Indexed(result=result) | Deleted(result=result):
                 await self._send_status(job, TaskStatus.SUCCEEDED, result=result)
             case Empty(result=result):
                 await self._send_status(job, TaskStatus.EMPTY, result=result)
@@ -113,6 +123,10 @@ class SettleJobs:
                 await self._send_status(job, TaskStatus.UNCHANGED, result=result)
             case Superseded():
                 await self._send_status(job, TaskStatus.SUPERSEDED)
+            case Cancelled():
+                await self._send_status(job, TaskStatus.CANCELLED)
+            case EndedElsewhere():
+                pass
             case Failed():
                 await self._bury(job, outcome)
 
@@ -169,6 +183,8 @@ class SettleJobs:
             task_id=job.event.task_id,
         )
         await self._send_dead_letter(job.record, letter)
+        if not failed.ends_task:
+            return
         error = TaskError(code=failed.code, message=failed.message, retriable=False)
         status = self._status(job, TaskStatus.FAILED).model_copy(update={"error": error})
         await self._send(_STATUS_TOPIC, status.key, encode(status), ())
@@ -218,14 +234,14 @@ class SettleJobs:
         event = job.event
         return TaskStatusChanged(
             task_id=event.task_id,
-            kind=TaskKind.INDEX,
+            kind=job.kind,
             status=status,
             cabinet_id=event.cabinet_id,
-            document_id=event.document_id,
-            external_id=event.external_id,
+            document_id=job.document_id,
+            external_id=job.external_id,
             version=event.version,
             epoch=event.epoch,
-            filename=event.filename,
+            filename=job.filename,
             attempt=job.envelope.attempt,
             accepted_at=event.accepted_at,
             at=self._clock.now(),

@@ -84,10 +84,6 @@ class _Reader:
         """Whether the topic has such a place; asking for another would wait for it to come."""
         bounds = self._bounds.get(place)
         if bounds is None or offset >= bounds[1]:
-            if place.partition not in (self._consumer.partitions_for_topic(_TOPIC) or ()):
-                await self._consumer.topics()  # nothing of the topic is known before it is asked
-            if place.partition not in (self._consumer.partitions_for_topic(_TOPIC) or ()):
-                return False
             begins = await self._consumer.beginning_offsets([place])
             ends = await self._consumer.end_offsets([place])
             bounds = self._bounds[place] = (begins[place], ends[place])

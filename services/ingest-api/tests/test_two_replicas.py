@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer
 from ingest_api.adapters.key_file import create_key
 from ingest_api.domain.access import Scope
 from kartoteka_contracts.codec import encode
-from kartoteka_contracts.events import TaskProgressed, TaskStatusChanged
+from kartoteka_contracts.events import DeletedCounts, IndexResult, TaskProgressed, TaskStatusChanged
 from kartoteka_contracts.ids import CabinetId, TaskId
 from kartoteka_contracts.tasks import Stage, TaskKind, TaskStatus
 from kartoteka_contracts.topics import TOPICS
@@ -58,6 +58,16 @@ class Replica:
         )
         assert answer.status_code == 202, answer.text
         return str(answer.json()["task_id"])
+
+    async def ended(self, task_id: str) -> tuple[str, object]:
+        """Wait for a delete's end; return it and what it removed."""
+        deadline = time.monotonic() + 20
+        while True:
+            seen = (await self.client.get(f"/rag/task/{task_id}")).json()
+            if seen["result"] is not None:
+                return seen["status"], seen["result"]["deleted"]
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +196,76 @@ async def test_a_stream_on_one_replica_follows_a_task_of_the_other(
     finally:
         await worker.stop()
     assert states == [("queued", None), ("running", "embedding"), ("succeeded", None)]
+
+
+async def test_a_hundred_requests_under_one_key_are_one_task_whichever_replica_dies(
+    replicas: tuple[Replica, Replica],
+) -> None:
+    async def send(replica: Replica, content: bytes = b"text") -> httpx.Response:
+        return await replica.client.post(
+            "/rag/add-document",
+            data={"cabinet_id": "1"},
+            files={"file": ("once.txt", content)},
+            headers={"Idempotency-Key": "key-1"},
+        )
+
+    answers = await asyncio.gather(*(send(replicas[n % 2]) for n in range(100)))
+    assert {answer.status_code for answer in answers} == {202}, answers[0].text
+    told = answers[0].json()
+    assert all(answer.json() == told for answer in answers)
+    first, second = replicas
+    first.process.kill()
+    again = await send(second)
+    assert again.json() == told
+    assert again.headers["Idempotency-Replayed"] == "true"
+    other = await send(second, b"other")
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
+    seen = (await second.client.get(f"/rag/task/{told['task_id']}")).json()
+    assert (seen["status"], seen["version"]) == ("queued", told["version"])
+    listed = (await second.client.get("/rag/tasks", params={"limit": 500})).json()["tasks"]
+    mine = [task for task in listed if task["document_id"] == told["document_id"]]
+    assert [task["task_id"] for task in mine] == [told["task_id"]]
+
+
+async def test_a_delete_asked_of_one_replica_empties_the_view_of_both(
+    replicas: tuple[Replica, Replica], broker: KafkaBroker
+) -> None:
+    first, second = replicas
+    task_id = await first.upload("doomed.txt")
+    document = (await second.client.get(f"/rag/task/{task_id}")).json()["document_id"]
+    cancelling = await second.client.delete(f"/rag/task/{task_id}")
+    assert cancelling.status_code == 202, cancelling.text
+    path = f"/rag/documents/{document}"
+    # No Qdrant runs here: without the cabinet nobody could say whose the document is.
+    assert (await second.client.delete(path)).status_code == 503
+    answer = await second.client.delete(path, params={"cabinet_id": "1"})
+    assert answer.status_code == 202, answer.text
+    deleting = answer.json()
+    for replica in replicas:
+        seen = (await replica.client.get(f"/rag/task/{deleting['task_id']}")).json()
+        assert (seen["kind"], seen["status"]) == ("delete", "queued")
+    counts = DeletedCounts(documents=1, chunks=3, bodies=1)
+    end = TaskStatusChanged(
+        task_id=TaskId(deleting["task_id"]),
+        kind=TaskKind.DELETE,
+        status=TaskStatus.SUCCEEDED,
+        cabinet_id=CabinetId(1),
+        document_id=document,
+        external_id="doomed.txt",
+        version=deleting["version"],
+        accepted_at=datetime.fromisoformat(seen["accepted_at"]),
+        at=datetime.now(UTC),
+        result=IndexResult(deleted=counts),
+    )
+    worker = AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers, acks="all")
+    await worker.start()
+    try:
+        await worker.send_and_wait("task.status", encode(end), key=end.key.encode())
+    finally:
+        await worker.stop()
+    for replica in replicas:
+        assert await replica.ended(deleting["task_id"]) == ("succeeded", counts.model_dump())
+        assert (await replica.client.get(f"/rag/task/{task_id}")).status_code == 404
 
 
 async def test_an_open_stream_does_not_hold_a_stop_up(replicas: tuple[Replica, Replica]) -> None:

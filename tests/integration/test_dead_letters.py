@@ -109,7 +109,8 @@ async def test_what_failed_for_good_is_shown_and_succeeds_once_its_cause_is_gone
     assert (await client.http.get(f"/rag/task/{dry['task_id']}")).status_code == 404
     done = await resolve(stack, "replay", second["id"])
     assert done == dry
-    assert (await client.ended(done["task_id"]))["status"] == "succeeded"
+    ended = await client.ended(done["task_id"])
+    assert (ended["status"], ended["replay_of"]) == ("succeeded", again["task_id"])
     assert [hit["document_id"] for hit in await client.found("amethyst")] == [task["document_id"]]
     assert (await client.task(task["task_id"]))["status"] == "failed"
     assert await letters(stack) == []

@@ -45,7 +45,17 @@ async def test_a_task_answers_with_everything_that_is_known_of_it(world: World) 
         "next_attempt_at": None,
         "result": None,
         "error": None,
+        "replay_of": None,
     }
+
+
+async def test_a_replay_says_whose_it_is_also_after_its_end(world: World) -> None:
+    old = submitted()
+    new = old.model_copy(update={"task_id": new_task_id(), "replay_of": old.task_id, "replays": 1})
+    await world.apply("documents.bulk", new)
+    await world.apply("task.status", status_changed(new, TaskStatus.SUCCEEDED))
+    answer = (await world.get(f"/rag/task/{new.task_id}")).json()
+    assert (answer["status"], answer["replay_of"]) == ("succeeded", old.task_id)
 
 
 async def test_a_failed_task_says_why(world: World) -> None:

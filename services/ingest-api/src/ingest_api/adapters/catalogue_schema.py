@@ -10,7 +10,7 @@ __all__ = ["FILE_NAME", "connect", "create", "remove"]
 
 _log = get_logger(__name__)
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 FILE_NAME: Final = f"tasks-v{_VERSION}.sqlite"
 """A release with another schema has another file; the view is a cache and is rebuilt."""
 
@@ -36,6 +36,7 @@ CREATE TABLE tasks (
   version INTEGER,
   epoch INTEGER NOT NULL,
   filename TEXT,
+  replay_of TEXT,
   accepted_us INTEGER,
   updated_us INTEGER NOT NULL,
   next_attempt_us INTEGER,

@@ -175,6 +175,7 @@ def _submitted(event: DocumentSubmitted, attempt: int) -> Task:
         version=event.version,
         epoch=event.epoch,
         filename=event.filename,
+        replay_of=event.replay_of,
         accepted_at=event.accepted_at,
         updated_at=event.accepted_at,
     )
@@ -192,6 +193,7 @@ def _deletion(event: DocumentDeletionRequested | CabinetDeletionRequested, attem
         external_id=None if document is None else document.external_id,
         version=event.version,
         epoch=event.epoch,
+        replay_of=event.replay_of,
         accepted_at=event.accepted_at,
         updated_at=event.accepted_at,
     )

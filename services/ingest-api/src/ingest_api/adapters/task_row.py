@@ -22,6 +22,7 @@ COLUMNS: Final = (
     "version",
     "epoch",
     "filename",
+    "replay_of",
     "accepted_us",
     "updated_us",
     "next_attempt_us",
@@ -47,6 +48,7 @@ def to_row(task: Task) -> tuple[Any, ...]:
         task.version,
         task.epoch,
         task.filename,
+        task.replay_of,
         None if task.accepted_at is None else microseconds(task.accepted_at),
         microseconds(task.updated_at),
         None if task.next_attempt_at is None else microseconds(task.next_attempt_at),
@@ -72,6 +74,7 @@ def from_row(row: tuple[Any, ...]) -> Task:
         version=named["version"],
         epoch=named["epoch"],
         filename=named["filename"],
+        replay_of=named["replay_of"],
         accepted_at=None if named["accepted_us"] is None else moment(named["accepted_us"]),
         updated_at=moment(named["updated_us"]),
         next_attempt_at=(

@@ -44,6 +44,8 @@ class Task:
     version: Version | None = None
     epoch: Epoch = _UPLOADED
     filename: str | None = None
+    replay_of: TaskId | None = None
+    """The task that failed, where this one tries its work again."""
     accepted_at: datetime | None = None
 
     @property
@@ -84,6 +86,7 @@ def merged(stored: Task | None, seen: Task) -> Task:
         version=state.version or other.version,
         epoch=state.epoch or other.epoch,
         filename=state.filename or other.filename,
+        replay_of=state.replay_of or other.replay_of,
         accepted_at=state.accepted_at or other.accepted_at,
     )
 

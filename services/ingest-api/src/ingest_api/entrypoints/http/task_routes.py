@@ -39,6 +39,7 @@ _EXAMPLE: Final[dict[str, JsonValue]] = {
     "external_id": "contract.pdf",
     "version": 1795000000000000,
     "filename": "contract.pdf",
+    "replay_of": None,
     "accepted_at": "2026-01-02T03:04:05Z",
     "updated_at": "2026-01-02T03:04:07Z",
     "next_attempt_at": None,
@@ -77,6 +78,8 @@ class TaskAnswer(BaseModel):
     """The caller's name of the document."""
     version: int | None
     filename: str | None
+    replay_of: str | None
+    """The task that failed, where this one tries its work again."""
     accepted_at: datetime | None
     updated_at: datetime
     """When it came into this state."""

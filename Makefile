@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint bench docs lock setup-run setup-test
+MINUTES ?= 3
+SEED ?= 1
+.PHONY: help run test check lint bench ledger ledger-mutants docs lock setup-run setup-test
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +27,12 @@ lint: ## Check style and types
 bench: setup-test ## Measure the real stack beside its baselines
 	@$(VENV)/uv pip install --quiet --python $(VENV)/python --no-deps --require-hashes -r requirements/bench.txt
 	@$(VENV)/python -m tests.bench $(BENCH)
+
+ledger: setup-test ## Break everything while clients work, then prove that nothing was lost
+	@$(VENV)/python -m tests.ledger --minutes $(MINUTES) --seed $(SEED) $(LEDGER)
+
+ledger-mutants: setup-test ## Plant bugs, one at a time, and show that the ledger catches each
+	@$(VENV)/python -m tests.ledger.mutants $(LEDGER)
 
 docs: setup-test ## Write what is generated from the code: schemas, docs/*.md
 	@$(VENV)/python docs/generate.py

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import shutil
 import sys
@@ -51,10 +52,13 @@ def main() -> int:
         "--save", type=Path, default=ROOT / ".kartoteka" / "ledger.json", help="the JSON's path"
     )
     options = parser.parse_args()
+    # What is broken on purpose needs no telling by the clients that it hits.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     no_disks = own_mounts()
     if no_disks:
         print(f"No disk can be filled here ({no_disks}).")
     folder = options.folder or Path(tempfile.mkdtemp(prefix="kartoteka-ledger-"))
+    folder.mkdir(parents=True, exist_ok=True)
     env = copy_packages(folder / "packages")
     report = asyncio.run(run_ledger(_plan(options, env, has_disks=not no_disks), folder))
     report.save(options.save)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from kartoteka_contracts.ids import CabinetId, document_id
+from kartoteka_contracts.tasks import TaskStatus
 from tests.ledger.ledger import Intent, Ledger, Operation, Outcome, Verdict
 
 __all__ = ["Accepted", "Book", "Known"]
@@ -23,6 +24,10 @@ class Known:
     """The last upload that was accepted; None after a delete."""
     task_id: str = ""
     """Of the last upload or delete that was accepted."""
+    floor: int = 0
+    """The newest version that was told to have succeeded: nothing older may be read any more."""
+    may_vanish: bool = False
+    """A delete, or a file that may hold no text, was asked for."""
 
     @property
     def document_id(self) -> str:
@@ -36,6 +41,7 @@ class Accepted:
 
     intent: Intent
     document: Known
+    version: int
     asked_at: float
     """Monotonic seconds at which the request began."""
 
@@ -60,6 +66,8 @@ class Book:
         """Note that a request begins."""
         if intent.operation.is_upload or intent.operation is Operation.DELETE:
             document.changes += 1
+        if intent.operation is Operation.DELETE or intent.is_hostile:
+            document.may_vanish = True
         self.ledger.intend(intent)
 
     def answered(self, document: Known, intent: Intent, outcome: Outcome, asked_at: float) -> None:
@@ -76,6 +84,27 @@ class Book:
         document.task_id = outcome.task_id
         if outcome.task_id not in self.tasks:
             self.tasks[outcome.task_id] = Accepted(
-                intent=intent, document=document, asked_at=asked_at
+                intent=intent, document=document, version=outcome.version, asked_at=asked_at
             )
             self.open_tasks.add(outcome.task_id)
+
+    def ended(self, task_id: str, status: str) -> Accepted | None:
+        """Note that a task was told to have ended; returns it the first time."""
+        if task_id not in self.open_tasks:
+            return None
+        self.open_tasks.discard(task_id)
+        accepted = self.tasks[task_id]
+        if status == TaskStatus.SUCCEEDED:
+            if accepted.intent.operation is Operation.DELETE:
+                self._forget(accepted)
+            else:
+                accepted.document.floor = max(accepted.document.floor, accepted.version)
+        return accepted
+
+    def _forget(self, delete: Accepted) -> None:
+        """Views forget a deleted document's tasks: their ends are told to nobody."""
+        delete.document.floor = 0
+        for task_id in list(self.open_tasks):
+            task = self.tasks[task_id]
+            if task.document is delete.document and task.version < delete.version:
+                self.open_tasks.discard(task_id)

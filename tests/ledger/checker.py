@@ -75,7 +75,9 @@ class Checker:
         yield from self._keys(asked)
         yield from self._records(asked)
         tasks = self._tasks(asked)
-        yield from self._ends(asked, tasks)
+        yield from self._known(asked, tasks)
+        yield from self._ends(tasks)
+        yield from self._causes(asked, tasks)
         yield from self._standing(asked, tasks)
         yield from self._points(asked)
         yield from self._hits(asked)
@@ -131,39 +133,50 @@ class Checker:
                     found.setdefault(task_id, task)
         return found
 
-    def _ends(self, asked: _Asked, tasks: dict[str, dict[str, Any]]) -> Iterator[tuple[Kind, str]]:
+    def _known(self, asked: _Asked, tasks: dict[str, dict[str, Any]]) -> Iterator[tuple[Kind, str]]:
+        """Every replica knows every accepted task, but those of deleted versions."""
+        deleted = self._deleted(asked, tasks)
         for intent, outcome in asked.accepted:
             for replica, known in self._evidence.tasks.items():
-                if outcome.task_id not in known:
+                if outcome.task_id not in known and outcome.version >= deleted:
                     yield Kind.LOST, f"operation {intent.n}: {replica} knows no {outcome.task_id}"
+                elif outcome.task_id in known and outcome.version < deleted:
+                    what = f"{replica} still knows task {outcome.task_id}"
+                    yield Kind.RESURRECTED, f"deleted as of {deleted}, and {what}"
+
+    def _ends(self, tasks: dict[str, dict[str, Any]]) -> Iterator[tuple[Kind, str]]:
+        """Every task has one end, the same for everybody."""
         newest = max((task["version"] for task in tasks.values()), default=0)
         for task_id, task in tasks.items():
             status = TaskStatus(task["status"])
             what = f"task {task_id}, version {task['version']}"
-            said = {
-                known[task_id]["status"]
-                for known in self._evidence.tasks.values()
-                if task_id in known
-            }
+            known = self._evidence.tasks.values()
+            said = {view[task_id]["status"] for view in known if task_id in view}
             if len(said) > 1:
                 yield Kind.REGRESSED, f"{what}: the replicas say {sorted(said)}"
             if not status.is_end:
                 yield Kind.STUCK, f"{what} is still {status} ({task['stage']})"
             elif status is TaskStatus.SUPERSEDED and task["version"] == newest:
                 yield Kind.LOST, f"{what} is superseded by nothing"
-        for intent, outcome in asked.accepted:
-            task = tasks.get(outcome.task_id)
-            if task is not None and task["status"] == TaskStatus.FAILED and intent.canary:
-                yield Kind.LOST, f"operation {intent.n}, a good file, failed: {task['error']}"
-            if task is not None and task["status"] == TaskStatus.CANCELLED:
-                yield from self._cancelled(intent, outcome)
+            elif status is TaskStatus.FAILED and task_id not in self._evidence.letters:
+                yield Kind.LOST, f"{what} failed, and there is no dead letter of it"
 
-    def _cancelled(self, intent: Intent, outcome: Outcome) -> Iterator[tuple[Kind, str]]:
-        if not any(
-            other.operation is Operation.CANCEL and other.task_id == outcome.task_id
-            for other in self._ledger.intents.values()
-        ):
-            yield Kind.LOST, f"operation {intent.n} is cancelled, and nobody asked for that"
+    def _causes(
+        self, asked: _Asked, tasks: dict[str, dict[str, Any]]
+    ) -> Iterator[tuple[Kind, str]]:
+        """A good file does not fail, and nothing is cancelled that nobody cancelled."""
+        cancels = {
+            intent.task_id
+            for intent in self._ledger.intents.values()
+            if intent.operation is Operation.CANCEL
+        }
+        for intent, outcome in asked.accepted:
+            task = tasks.get(outcome.task_id, {})
+            what = f"operation {intent.n}, task {outcome.task_id}"
+            if task.get("status") == TaskStatus.FAILED and intent.canary:
+                yield Kind.LOST, f"{what}, a good file, failed: {task['error']}"
+            if task.get("status") == TaskStatus.CANCELLED and outcome.task_id not in cancels:
+                yield Kind.LOST, f"{what} is cancelled, and nobody asked for that"
 
     def _standing(
         self, asked: _Asked, tasks: dict[str, dict[str, Any]]
@@ -178,7 +191,7 @@ class Checker:
         stands = None if published is None else _content_of(published)
         if stands in allowed:
             if allowed == {None} and self._was_deleted(asked, tasks):
-                yield from self._remains(asked, tasks)
+                yield from self._remains(asked)
             return
         if allowed == {None} and self._was_deleted(asked, tasks):
             yield Kind.RESURRECTED, f"deleted, and {stands} is published"
@@ -207,6 +220,18 @@ class Checker:
                     allowed |= {content}  # no end, or never told to anybody: reported elsewhere
         return allowed
 
+    def _deleted(self, asked: _Asked, tasks: dict[str, dict[str, Any]]) -> int:
+        """Return the version of the newest delete that succeeded; 0 where there is none."""
+        return max(
+            (
+                record.version
+                for record in self._found(asked)
+                if record.kind == TaskKind.DELETE
+                and tasks.get(record.task_id, {}).get("status") == TaskStatus.SUCCEEDED
+            ),
+            default=0,
+        )
+
     def _was_deleted(self, asked: _Asked, tasks: dict[str, dict[str, Any]]) -> bool:
         """Return whether the newest work is a delete that succeeded."""
         last = max(self._found(asked), key=lambda record: record.version, default=None)
@@ -215,9 +240,7 @@ class Checker:
         task = tasks.get(last.task_id)
         return task is not None and task["status"] == TaskStatus.SUCCEEDED
 
-    def _remains(
-        self, asked: _Asked, tasks: dict[str, dict[str, Any]]
-    ) -> Iterator[tuple[Kind, str]]:
+    def _remains(self, asked: _Asked) -> Iterator[tuple[Kind, str]]:
         """A delete leaves no points, no bodies and no words."""
         points = self._evidence.points.get(asked.identity, [])
         if points:

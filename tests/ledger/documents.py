@@ -3,6 +3,7 @@
 import hashlib
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -21,9 +22,19 @@ _MOST_TEXT: Final = 96 * 1024
 _SMALL_SHARE: Final = 0.88
 _SMALL: Final = 12 * 1024
 _SENTENCE: Final = 9
-_WORDS: Final = tuple(
-    "archive basin cedar delta ember fjord garden harbour island juniper kettle lantern meadow "
-    "needle orchard pebble quarry river saddle timber umber valley willow yarrow zephyr".split()
+_WORDS: Final = (
+    "archive",
+    "basin",
+    "cedar",
+    "delta",
+    "ember",
+    "fjord",
+    "garden",
+    "harbour",
+    "island",
+    "juniper",
+    "kettle",
+    "lantern",
 )
 
 
@@ -89,19 +100,17 @@ def _dressed(random: Random, canary: str, text: str, *, filler: bytes) -> tuple[
             return ".pdf", hostile_pdf.plain(text[: 8 * _SMALLEST])
 
 
+_HOSTILE: Final[tuple[Callable[[], bytes], ...]] = (
+    hostile_pdf.truncated,
+    hostile_pdf.no_pages,
+    hostile_pdf.pages_cycle,
+    lambda: hostile_pdf.nested_arrays(20_000),
+    lambda: hostile_pdf.flate_bomb(32 << 20),
+    hostile_pdf.polyglot,
+)
+
+
 def _hostile(random: Random) -> tuple[str, bytes]:
-    match random.randrange(7):
-        case 0:
-            return ".pdf", hostile_pdf.truncated()
-        case 1:
-            return ".pdf", hostile_pdf.no_pages()
-        case 2:
-            return ".pdf", hostile_pdf.pages_cycle()
-        case 3:
-            return ".pdf", hostile_pdf.nested_arrays(20_000)
-        case 4:
-            return ".pdf", hostile_pdf.flate_bomb(32 << 20)
-        case 5:
-            return ".pdf", hostile_pdf.polyglot()
-        case _:
-            return ".bin", b"\0" + random.randbytes(4096)
+    if random.random() < 1 / (1 + len(_HOSTILE)):
+        return ".bin", b"\0" + random.randbytes(4096)
+    return ".pdf", random.choice(_HOSTILE)()

@@ -10,6 +10,7 @@ from typing import Any, Final
 import httpx
 
 from kartoteka_contracts.keys import record_version
+from kartoteka_testkit.kafka_topics import read_all
 from tests.ledger.book import Known
 from tests.ledger.documents import CANARY
 from tests.ledger.replica import Replica
@@ -57,6 +58,8 @@ class Evidence:
     """In the order of their versions."""
     bodies: dict[str, list[str]] = field(default_factory=dict)
     """Keys of bodies."""
+    letters: set[str] = field(default_factory=set)
+    """Tasks with a dead letter."""
     states: dict[str, str] = field(default_factory=dict)
     """Document states as the API tells them."""
     hits: dict[str, list[tuple[str, int, frozenset[str]]]] = field(default_factory=dict)
@@ -69,6 +72,7 @@ async def gather_evidence(
     replicas: list[Replica],
     *,
     qdrant_url: str,
+    kafka: str,
     objects: Path,
 ) -> Evidence:
     """Read everything. The stack must be well and at rest."""
@@ -79,6 +83,10 @@ async def gather_evidence(
         }
     await _read_index(evidence, qdrant_url)
     await asyncio.to_thread(_read_objects, evidence, objects)
+    for letter in await read_all(kafka, "documents.dlq"):
+        headers = dict(letter.headers)
+        if "x-reason" in headers:
+            evidence.letters.add(headers["x-task-id"].decode())
     for n, document in enumerate(documents):
         await _ask(evidence, replicas[n % len(replicas)], document)
     return evidence

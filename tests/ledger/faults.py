@@ -68,6 +68,19 @@ async def _pause(plant: Plant, target: str, random: Random) -> None:
         service.process.resume()
 
 
+async def _zombie(plant: Plant, target: str, random: Random) -> None:
+    """Stop a worker amid its writes until its work is another's; then let them through."""
+    link = plant.links[f"qdrant of {target}"]
+    link.block()
+    try:
+        await asyncio.sleep(random.uniform(0.3, 1.5))
+        plant.services[target].process.suspend()
+        await asyncio.sleep(random.uniform(1.3, 2.0) * SESSION_SECONDS)
+    finally:
+        plant.services[target].process.resume()
+        link.unblock()
+
+
 async def _kill_broker(plant: Plant, _: str, random: Random) -> None:
     plant.stack.broker.kill()
     await asyncio.sleep(random.uniform(*_DOWN))
@@ -117,6 +130,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "kill embedder": Fault(of="embedder", harm=_kill, weight=2),
     "terminate embedder": Fault(of="embedder", harm=_terminate),
     "pause embedder": Fault(of="embedder", harm=_pause),
+    "zombie embedder": Fault(of="embedder", harm=_zombie),
     "kill api": Fault(of="ingest-api", harm=_kill),
     "terminate api": Fault(of="ingest-api", harm=_terminate),
     "pause api": Fault(of="ingest-api", harm=_pause),

@@ -18,6 +18,7 @@ from tests.ledger.leaks import probe_leaks
 from tests.ledger.ledger import Ledger
 from tests.ledger.nemesis import Nemesis, NemesisPlan
 from tests.ledger.plant import Plant, running_plant
+from tests.ledger.reader import Reader
 from tests.ledger.replica import Replica
 from tests.ledger.report import Report
 from tests.ledger.watch import Watch
@@ -42,6 +43,8 @@ class RunPlan:
     env: Mapping[str, str] = field(default_factory=dict)
     """Settings of the services."""
     has_disks: bool = True
+    reconciles: bool = True
+    """Whether what was left over is repaired before the check, as it is in operation."""
     stops_at_first: bool = False
     """Whether the first finding ends the run."""
 
@@ -52,6 +55,7 @@ class _Parts:
     findings: Findings
     replicas: list[Replica]
     watch: Watch
+    reader: Reader
     nemesis: Nemesis
     workload: Workload
     duplicates: Duplicates
@@ -64,7 +68,6 @@ async def run_ledger(plan: RunPlan, folder: Path) -> Report:
         RuntimeError: the stack did not start or heal, which proves nothing.
         TimeoutError: likewise.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     with Ledger(folder / "history.jsonl") as ledger:
         ledger.note("settings", seed=plan.workload.seed, seconds=plan.seconds)
         env = {"LOG_LEVEL": "info", **plan.env}
@@ -103,6 +106,7 @@ def _parts(plan: RunPlan, plant: Plant, ledger: Ledger, features: Features) -> _
         findings=findings,
         replicas=replicas,
         watch=watch,
+        reader=Reader(book, replicas, findings),
         nemesis=nemesis,
         workload=workload,
         duplicates=duplicates,
@@ -114,7 +118,12 @@ async def _run_phases(
 ) -> None:
     background = [
         asyncio.create_task(work)
-        for work in (plant.keep(), parts.watch.run(), parts.duplicates.read())
+        for work in (
+            plant.keep(),
+            parts.watch.run(),
+            parts.reader.run(),
+            parts.duplicates.read(),
+        )
     ]
     try:
         await _work_and_harm(plan, parts, background)
@@ -123,7 +132,7 @@ async def _run_phases(
             more["end_seconds"] = round(
                 await parts.watch.all_ended(within=_END_SECONDS, quiet=_QUIET_SECONDS), 1
             )
-            if features.reconcile:
+            if features.reconcile and plan.reconciles:
                 more["reconcile"] = await _reconcile(plant, parts)
             await parts.watch.close()
             await _check(plan, plant, parts, features, more)
@@ -132,7 +141,7 @@ async def _run_phases(
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         more["observations"] = parts.watch.observations
-        more["searches"] = parts.watch.searches
+        more["searches"] = parts.watch.searches + parts.reader.answers
 
 
 async def _work_and_harm(
@@ -174,9 +183,12 @@ async def _check(
         plan.workload.cabinets,
         parts.replicas,
         qdrant_url=plant.stack.qdrant_url,
+        kafka=plant.stack.broker.bootstrap_servers,
         objects=plant.stack.folder / "objects",
     )
-    checker = Checker(parts.book.ledger, evidence, has_reconcile=features.reconcile)
+    checker = Checker(
+        parts.book.ledger, evidence, has_reconcile=features.reconcile and plan.reconciles
+    )
     for finding in checker.check():
         parts.findings.add(finding)
     more["orphaned_works"] = checker.orphans

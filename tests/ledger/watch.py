@@ -110,11 +110,8 @@ class Watch:
         first = self._ends.setdefault(task_id, status)
         if first != status:
             self._regressed(task, f"it ended as {first}, and for {replica.name} as {status}")
-        if task_id not in self._book.open_tasks:
-            return
-        self._book.open_tasks.discard(task_id)
-        accepted = self._book.tasks[task_id]
-        if status not in {TaskStatus.SUCCEEDED, TaskStatus.UNCHANGED}:
+        accepted = self._book.ended(task_id, status)
+        if accepted is None or status not in {TaskStatus.SUCCEEDED, TaskStatus.UNCHANGED}:
             return
         self._on_success(accepted)
         is_chosen = self._random.random() < _SEARCH_SHARE and len(self._searching) < _SEARCHES

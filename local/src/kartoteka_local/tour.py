@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from kartoteka_contracts.ids import CabinetId, document_id
 from kartoteka_local.api_client import ApiClient, ApiError
 from kartoteka_local.console import Console
 from kartoteka_local.home import Home
@@ -97,6 +98,10 @@ class Tour:
             '  curl -sS -H "X-API-Key: $KEY" -H "Content-Type: application/json" '
             f"-d '{quoted}' {url}/rag/search"
         )
+        say("  # cancel a task that has not ended; delete the document that was uploaded first")
+        say(f'  curl -sS -X DELETE -H "X-API-Key: $KEY" {url}/rag/task/{task}')
+        document = document_id(CabinetId(self.cabinet), "bicycle-care.txt")
+        say(f'  curl -sS -X DELETE -H "X-API-Key: $KEY" {url}/rag/documents/{document}')
 
     async def _search(self, api: ApiClient) -> None:
         hits = await api.search(self.cabinet, QUESTION, _HITS)

@@ -22,7 +22,7 @@ from embedder.usecases.work import DoWork
 from kartoteka_contracts.access import grant
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.envelope import Envelope
-from kartoteka_contracts.errors import DocumentError, UnavailableError
+from kartoteka_contracts.errors import DocumentError, KartotekaError, UnavailableError
 from kartoteka_contracts.events import DocumentDeletionRequested, DocumentSubmitted
 from kartoteka_contracts.ids import CabinetId
 from kartoteka_contracts.keys import cancel_key, record_key
@@ -263,10 +263,15 @@ class World:
         return await self.work(around).run(job, lease or Lease(), lambda _stage, _share: None)
 
     async def settle(self, job: Job, around: Callable[[Any], Any] = lambda port: port) -> Any:
-        """Do a job's work as often as a store is away meanwhile."""
+        """Do a job's work as often as a store is away meanwhile; give up what fails."""
         for _ in range(9):
             with suppress(UnavailableError):
-                return await self.run(job, around)
+                try:
+                    return await self.run(job, around)
+                except UnavailableError:
+                    raise
+                except KartotekaError as error:
+                    return await self.work(around).give_up(job, error.code, error.message, "")
         raise AssertionError("it never ends")
 
     async def snapshot(self) -> dict[str, Any]:

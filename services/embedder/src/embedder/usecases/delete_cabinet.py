@@ -46,7 +46,7 @@ class _Cabinet:
     bodies: set[DocumentId] = field(default_factory=set)
     """Documents that have bodies."""
     kept: set[DocumentId] = field(default_factory=set)
-    """Documents whose older chunks newer work has asked for again."""
+    """Documents with chunks up to the floor that newer work, or an upload at it, has asked for."""
     documents: set[DocumentId] = field(default_factory=set)
     """Deleted, now or by an earlier try at this task."""
     chunks: int = 0
@@ -148,6 +148,7 @@ class DeleteCabinet:
             return
         task = child_task_id(event.task_id, document)
         if not await self._record(work, document, external_id):
+            work.kept.add(document)
             return
         removed = await self._delete_document.remove(
             work.granted,

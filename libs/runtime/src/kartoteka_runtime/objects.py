@@ -240,11 +240,22 @@ class ObjectStore:
         Raises:
             UnavailableError: object storage is away.
         """
-        found: list[str] = []
-        with _translated("list", prefix):
-            async for batch in obstore.list(self._store, prefix):
-                found.extend(meta["path"] for meta in batch)
-        return sorted(found)
+        return sorted([key async for key in self.each_key(prefix)])
+
+    async def each_key(self, prefix: str) -> AsyncIterator[str]:
+        """Yield the keys below a prefix of whole segments, in any order and in bounded memory.
+
+        Raises:
+            UnavailableError: object storage is away.
+        """
+        batches = aiter(obstore.list(self._store, prefix))
+        while True:
+            with _translated("list", prefix):
+                batch = await anext(batches, None)
+            if batch is None:
+                return
+            for meta in batch:
+                yield meta["path"]
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; absent ones are fine.

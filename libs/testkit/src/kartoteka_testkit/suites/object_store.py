@@ -139,6 +139,7 @@ class ObjectStoreSuite:
         assert await store.keys("a/1/") == ["a/1/b", "a/1/z"]
         assert await store.keys("a") == ["a/1/b", "a/1/z", "a/10/x", "a/2/y"]
         assert await store.keys("none") == []
+        assert {key async for key in store.each_key("a/1")} == {"a/1/b", "a/1/z"}
 
     async def test_more_keys_than_one_page(self, store: ObjectStore) -> None:
         names = [f"many/{n:04d}" for n in range(1100)]

@@ -47,7 +47,7 @@ class ObjectArchive:
 
     async def newest_version(self, cabinet: CabinetId, document: DocumentId) -> Version | None:
         """Return the highest version among the document's records: one listing."""
-        return max(await self._versions(record_prefix(cabinet, document)), default=None)
+        return await self._newest(record_prefix(cabinet, document))
 
     async def create_record(self, record: Record) -> bool:
         """Write the record create-if-absent."""
@@ -83,8 +83,8 @@ class ObjectArchive:
 
     async def newest_record(self, cabinet: CabinetId, document: DocumentId) -> Record | None:
         """Return the newest record of a document that can be read."""
-        versions = await self._versions(record_prefix(cabinet, document))
-        for version in sorted(versions, reverse=True):
+        keys = await self._objects.keys(record_prefix(cabinet, document))
+        for version in sorted(_versions(keys), reverse=True):
             record = await self._record(cabinet, document, version)
             if record is not None:
                 return record
@@ -92,8 +92,9 @@ class ObjectArchive:
 
     async def newest_in(self, cabinet: CabinetId) -> Version | None:
         """Return the highest version of all that was ever asked of a cabinet: two listings."""
-        asked = await self._versions(cabinet_deletions_prefix(cabinet))
-        return max((*asked, *await self._versions(records_prefix(cabinet))), default=None)
+        asked = await self._newest(cabinet_deletions_prefix(cabinet))
+        newest = await self._newest(records_prefix(cabinet))
+        return max((one for one in (asked, newest) if one is not None), default=None)
 
     async def create_cabinet_deletion(self, event: CabinetDeletionRequested) -> bool:
         """Write the request create-if-absent."""
@@ -105,9 +106,13 @@ class ObjectArchive:
         key = cancel_key(event.cabinet_id, event.document_id, event.version, event.task_id)
         await self._objects.create(key, encode(event))
 
-    async def _versions(self, prefix: str) -> Iterable[Version]:
-        versions = (record_version(key) for key in await self._objects.keys(prefix))
-        return [version for version in versions if version is not None]
+    async def _newest(self, prefix: str) -> Version | None:
+        newest: Version | None = None
+        async for key in self._objects.each_key(prefix):
+            version = record_version(key)
+            if version is not None and (newest is None or version > newest):
+                newest = version
+        return newest
 
     async def _record(
         self, cabinet: CabinetId, document: DocumentId, version: Version
@@ -120,3 +125,7 @@ class ObjectArchive:
             return await self._objects.read(key)
         except ObjectMissingError:
             return None
+
+
+def _versions(keys: Iterable[str]) -> list[Version]:
+    return [version for key in keys if (version := record_version(key)) is not None]

@@ -58,9 +58,11 @@ class HaltingArchive(ObjectArchive):
     def __init__(self, objects: ObjectStore, halt: Halt) -> None:
         super().__init__(objects)
         self._halt = halt
+        self.bodies_written = 0
 
     async def write_body(self, key: str, chunks: AsyncIterator[bytes]) -> int:
         await self._halt.call()
+        self.bodies_written += 1
         return await super().write_body(key, chunks)
 
     async def discard_bodies(self, keys: Sequence[str]) -> None:
@@ -122,6 +124,7 @@ class _Keys:
 class Replica:
     """One API process, as far as uploads go."""
 
+    archive: HaltingArchive
     log: HaltingLog
     halt: Halt
     client: httpx.AsyncClient
@@ -150,6 +153,11 @@ class Replica:
             files=[("files", one) for one in named],
             headers={"X-API-Key": "one", "Idempotency-Key": key},
         )
+
+    @property
+    def bodies_written(self) -> int:
+        """How many bodies it began to store."""
+        return self.archive.bodies_written
 
     @property
     def published(self) -> list[DocumentSubmitted]:
@@ -187,7 +195,7 @@ class Shared:
         edge = Edge(keys=_Keys(), telemetry=telemetry, clock=SystemClock(), receive=receive)
         transport = httpx.ASGITransport(app=create_app(edge, uploads.router(intake)))
         client = httpx.AsyncClient(transport=transport, base_url="http://test")
-        one = Replica(log=log, halt=halt, client=client)
+        one = Replica(archive=archive, log=log, halt=halt, client=client)
         self.replicas.append(one)
         return one
 

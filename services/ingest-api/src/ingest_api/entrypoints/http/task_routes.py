@@ -117,8 +117,7 @@ def router(tasks: ReadTasks) -> APIRouter:
         """Return where a task is.
 
         Any replica answers as soon as the upload was answered. Tasks are kept for 7 days after
-        their
-        end; those of deleted documents leave with them.
+        their end; those of deleted documents leave with them.
         """
         return _answer(await tasks.find(principal, task_in_path(task_id)))
 

@@ -172,7 +172,8 @@ MUTATIONS: Final = (
         edits=(
             Edit(
                 path="kartoteka_index/chunks.py",
-                old="        await self._delete(chunks)\n        left = await self._count(chunks)\n",
+                old="        await self._delete(chunks)\n"
+                "        left = await self._count(chunks)\n",
                 new="        left = 0\n",
             ),
         ),
@@ -212,8 +213,8 @@ MUTATIONS: Final = (
         edits=(
             Edit(
                 path="kartoteka_index/cabinet_filter.py",
-                old="    return models.Filter(must=[own, *must], must_not=list(must_not) or None)",
-                new="    return models.Filter(must=list(must), must_not=list(must_not) or None)",
+                old="    return models.Filter(must=[own, *must], must_not=",
+                new="    return models.Filter(must=list(must), must_not=",
             ),
             Edit(
                 path="kartoteka_index/cabinet_filter.py",

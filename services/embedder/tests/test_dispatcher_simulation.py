@@ -12,12 +12,15 @@ from embedder.domain.delivery import Delivery
 from embedder.domain.job import Job, Lease, Origin, RawRecord
 from embedder.domain.window import Place
 from embedder.entrypoints.dispatcher import Dispatcher
+from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.errors import EventError
+from kartoteka_contracts.events import DocumentSubmitted, TaskCancellationRequested
 from kartoteka_contracts.topics import JOB_TOPICS
-from kartoteka_testkit.builders import submitted
+from kartoteka_testkit.builders import cancellation, submitted
+from kartoteka_testkit.frozen_clock import FrozenClock
 
 PLACES = [Place(topic, partition) for topic in JOB_TOPICS for partition in range(2)]
-LIMITS = Limits(interactive=3, bulk=2, retry=2, running=3, reserved=1, unacknowledged=6)
+LIMITS = Limits(interactive=3, bulk=2, retry=2, running=3, reserved=1, held=3, unacknowledged=6)
 
 Key = tuple[Place, int]
 
@@ -27,21 +30,29 @@ class Group:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self.dispatcher = Dispatcher(self, LIMITS)
+        self.clock = FrozenClock()
+        self.dispatcher = Dispatcher(self, LIMITS, clock=self.clock)
         self.records: dict[Place, list[RawRecord]] = defaultdict(list)
         self.committed: dict[Place, int] = defaultdict(int)
         self.durable: set[Key] = set()
-        self.running: dict[asyncio.Future[None], str] = {}
+        self.running: dict[asyncio.Future[None], tuple[str, RawRecord]] = {}
+        self.submissions: list[DocumentSubmitted] = []
+        self.cancelled: set[str] = set()
         self.queues: dict[str, deque[Delivery]] = {topic: deque() for topic in JOB_TOPICS}
         self.owned: set[Place] = set()
         self.generation = 0
 
     async def handle(self, job: Job, lease: Lease) -> None:
         assert lease.ended is None
+        if isinstance(job.event, TaskCancellationRequested):
+            await asyncio.sleep(0)
+            self._end(job.record)
+            return
         document = job.submission.document_id
-        assert document not in self.running.values(), "two tasks of one document at once"
+        at_work = [other for other, _ in self.running.values()]
+        assert document not in at_work, "two tasks of one document at once"
         gate = asyncio.get_running_loop().create_future()
-        self.running[gate] = document
+        self.running[gate] = (document, job.record)
         try:
             await gate
         finally:
@@ -52,6 +63,13 @@ class Group:
         await asyncio.sleep(0)
         self._end(job.record)
 
+    async def cancel(self, job: Job) -> None:
+        await asyncio.sleep(0)
+        work = job.record
+        assert work not in (record for _, record in self.running.values()), "closed while it runs"
+        assert job.event.task_id in self.cancelled, "nobody asked for that"
+        self._end(work)
+
     async def reject(self, record: RawRecord, error: EventError) -> None:
         assert error.code
         self._end(record)
@@ -60,15 +78,29 @@ class Group:
         origin = record.origin
         self.durable.add((Place(origin.topic, origin.partition), origin.offset))
 
+    def _event(self) -> DocumentSubmitted | TaskCancellationRequested:
+        if self.submissions and self.random.random() < 0.25:
+            request = cancellation(self.random.choice(self.submissions))
+            self.cancelled.add(request.task_id)
+            return request
+        if self.submissions and self.random.random() < 0.2:
+            return self.random.choice(self.submissions)
+        name, version = self.random.choice("abc"), self.random.randint(1, 4)
+        self.submissions.append(submitted(external_id=name, version=version))
+        return self.submissions[-1]
+
     def produce(self) -> None:
         place = self.random.choice(PLACES)
-        event = submitted(external_id=self.random.choice("abc"), version=self.random.randint(1, 4))
+        event = self._event()
         is_readable = self.random.random() > 0.1
+        is_later = place.topic == JOB_TOPICS[2] and self.random.random() < 0.5
+        due_ms = int(self.clock.now().timestamp() * 1000) + 1000
         offset = len(self.records[place])
         record = RawRecord(
             origin=Origin(topic=place.topic, partition=place.partition, offset=offset),
             key=event.key.encode(),
             value=event.model_dump_json().encode() if is_readable else b"?",
+            headers=tuple(Envelope(not_before_ms=due_ms if is_later else None).to_headers()),
         )
         self.records[place].append(record)
         if place in self.owned:
@@ -106,11 +138,17 @@ class Group:
             await asyncio.sleep(0)
 
     async def step(self) -> None:
-        match self.random.choice("pppeeeert"):
+        match self.random.choice("pppeeeertho"):
             case "p":
                 self.produce()
             case "e" if open_gates := [gate for gate in self.running if not gate.done()]:
                 self.random.choice(open_gates).set_result(None)
+            case "t":
+                self.clock.advance(0.4)
+            case "h":
+                self.dispatcher.hold(self.random.choice("xy"))
+            case "o":
+                self.dispatcher.release(self.random.choice("xy"))
             case "r" if self.random.random() < 0.3:
                 for _ in range(self.random.randint(1, 2)):  # lost and got back at once, too
                     self.rebalance({place for place in PLACES if self.random.random() < 0.7})
@@ -128,6 +166,9 @@ class Group:
         await self._until_committed(set(PLACES))
 
     async def _until_committed(self, places: set[Place]) -> None:
+        self.clock.advance(10)
+        for name in "xy":
+            self.dispatcher.release(name)
         for _ in range(5000):
             for gate in list(self.running):
                 if not gate.done():

@@ -43,3 +43,16 @@ def test_it_is_bounded_by_bytes_and_forgets_them_with_the_entries() -> None:
     due.clear()
     due.hold("next", due_ms=1, size=9)
     assert len(due) == 1
+
+
+def test_what_is_taken_out_makes_room_and_leaves_the_order() -> None:
+    due: Due[str] = Due(capacity=9, size=100)
+    items = {n: f"at {n}" for n in (5, 3, 9, 1, 7)}
+    for n, item in items.items():
+        due.hold(item, due_ms=n, size=20)
+    room = [due.is_full]
+    assert due.discard(items[3]) is True
+    assert due.discard(items[3]) is False
+    room.append(due.is_full)
+    assert room == [True, False]
+    assert [due.pop(99) for _ in range(5)] == ["at 1", "at 5", "at 7", "at 9", None]

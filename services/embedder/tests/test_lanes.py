@@ -105,3 +105,24 @@ def test_every_item_ends_once_one_at_a_time_and_the_newest_runs(
             end(key)
         assert orders[last] == newest[key]
     assert set(fates) == set(range(len(steps)))
+
+
+def test_what_is_taken_out_makes_the_next_one_ready() -> None:
+    lanes: Lanes[str] = Lanes()
+    lanes.offer("d", "first", (1, 0))
+    lanes.offer("d", "second", (1, 0))
+    lanes.offer("d", "third", (1, 0))
+    assert lanes.discard("d", "second") is None
+    assert lanes.discard("d", "first") == "third"
+    assert lanes.discard("d", "third") is None
+    assert len(lanes) == 0
+
+
+def test_what_runs_is_not_taken_out() -> None:
+    lanes: Lanes[str] = Lanes()
+    lanes.offer("d", "first", (1, 0))
+    lanes.start("d", "first")
+    lanes.offer("d", "second", (1, 0))
+    assert lanes.discard("d", "first") is None
+    assert lanes.discard("other", "first") is None
+    assert lanes.end("d", "first") == "second"

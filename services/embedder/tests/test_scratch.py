@@ -13,6 +13,7 @@ from embedder.domain.job import Lease
 from embedder.domain.outcome import Indexed
 from embedder.domain.parsed import Extraction
 from embedder.domain.retry import RetryPolicy
+from embedder.usecases.outages import Dependency, Outages
 from embedder.usecases.scratch import Scratch
 from embedder.usecases.settle import SettleJobs
 from kartoteka_contracts.codec import decode
@@ -183,10 +184,13 @@ async def test_a_full_disk_is_waited_out_and_burns_no_attempt(tmp_path: Path) ->
     job = await world.accept("one\ntwo", version=1)
     disk = FullDisk(world.objects, failures=1)
     settle = SettleJobs(
-        index_document=world.usecase(lambda port: disk if port is world.objects else port),
+        work=world.work(lambda port: disk if port is world.objects else port),
         log=world.log,
         policy=RetryPolicy(retries=0),
         clock=SystemClock(),
+        outages=Outages(
+            [Dependency(name="scratch", code="scratch_full", probe=world.scratch.probe)]
+        ),
     )
     await settle.handle(job, Lease())
     (status,) = (decode(value) for value in world.log.on("task.status"))

@@ -10,6 +10,7 @@ from indexing_world import World, delivered
 
 from embedder.domain.job import Job, Lease
 from embedder.domain.retry import RetryPolicy
+from embedder.usecases.outages import Outages
 from embedder.usecases.settle import SettleJobs
 from kartoteka_contracts.codec import decode
 from kartoteka_contracts.dead_letter import DeadLetter
@@ -31,10 +32,11 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 def _settle(world: World) -> SettleJobs:
     return SettleJobs(
-        index_document=world.usecase(),
+        work=world.work(),
         log=world.log,
         policy=RetryPolicy(retries=3, base_seconds=60),
         clock=SystemClock(),
+        outages=Outages(),
     )
 
 
@@ -137,7 +139,7 @@ async def test_what_an_unknown_error_says_is_cut_and_made_text(world: World) -> 
     job = await world.accept("text", version=1)
 
     async def explode(*_args: object, **_kwargs: object) -> None:
-        raise ValueError("\ud800" * 2_000_000)
+        raise ValueError("\ud800" * 100_000)
 
     world.extractor.extract = explode  # type: ignore[method-assign, assignment] # the planted fault
     await _settle(world).handle(job, Lease())

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from test_dispatcher import BULK, INTERACTIVE, LIMITS, Handler, Log, settled
+from dispatching_world import BULK, INTERACTIVE, LIMITS, Handler, Log, settled
 
 from embedder.domain.admission import Limits
 from embedder.domain.delivery import Delivery

@@ -14,6 +14,7 @@ from embedder.adapters.inference.engine import Engine
 from embedder.adapters.inference.exported_model import ExportedModelError
 from embedder.adapters.inference.meter import PrometheusInferenceMeter
 from embedder.domain.admission import Limits
+from embedder.domain.flood import FloodLimit
 from embedder.domain.retry import RetryPolicy
 from embedder.entrypoints.crew import Crew, Gate, Part
 from embedder.entrypoints.dispatcher import Dispatcher
@@ -22,12 +23,17 @@ from embedder.entrypoints.liveness import Trouble, no_trouble
 from embedder.entrypoints.worker import Worker
 from embedder.entrypoints.worker_settings import WorkerSettings
 from embedder.ports import JobHandler
-from embedder.settings import RetrySettings, Settings
+from embedder.settings import Settings
 from embedder.telemetry import Pulse, PulsingLog
+from embedder.usecases.cancel_task import CancelTask
+from embedder.usecases.delete_cabinet import DeleteCabinet
+from embedder.usecases.delete_document import DeleteDocument
 from embedder.usecases.index_document import IndexDocument
+from embedder.usecases.outages import Dependency, Outages
 from embedder.usecases.scratch import Scratch
 from embedder.usecases.settle import SettleJobs
-from kartoteka_contracts.errors import KartotekaError, UnavailableError
+from embedder.usecases.work import DoWork
+from kartoteka_contracts.errors import UnavailableError
 from kartoteka_contracts.topics import TOPICS, Service
 from kartoteka_index.index import Index
 from kartoteka_index.model import ModelIdentity
@@ -51,7 +57,6 @@ _OUR_TOPICS: Final = {
     for name, topic in TOPICS.items()
     if Service.EMBEDDER in topic.producers | topic.consumers
 }
-_PING_SECONDS: Final = 10.0
 _BODIES_PER_PARSER: Final = 4
 _LEAST_BODIES: Final = 8
 _MODEL_PAUSE: Final = Backoff(base=5.0, limit=60.0)
@@ -95,17 +100,21 @@ class _Stores:
             scratch=_scratch(settings, metrics),
         )
 
-    async def trouble(self) -> str | None:
-        """Return the outage that may be why nothing goes forward."""
-        here = self.producer.trouble or self.scratch.trouble
-        if here is not None:
-            return here
-        for check in (self.index.ping, self.objects.probe):
-            try:
-                await asyncio.wait_for(check(), _PING_SECONDS)
-            except (KartotekaError, TimeoutError) as error:
-                return str(error) or type(error).__name__
-        return None
+    async def check_log(self) -> None:
+        """Raise UnavailableError while events cannot be sent."""
+        if self.producer.trouble is not None:
+            raise UnavailableError("event_log_unavailable", self.producer.trouble)
+
+    def dependencies(self) -> tuple[Dependency, ...]:
+        """Return what may be away, and how to ask it."""
+        return (
+            Dependency(name="index", code="index_unavailable", probe=self.index.ping),
+            Dependency(
+                name="object_store", code="object_store_unavailable", probe=self.objects.probe
+            ),
+            Dependency(name="event_log", code="event_log_unavailable", probe=self.check_log),
+            Dependency(name="scratch", code="scratch_full", probe=self.scratch.probe),
+        )
 
 
 def _scratch(settings: Settings, metrics: Metrics) -> Scratch:
@@ -134,8 +143,22 @@ async def _hire(settings: Settings, health: Health, metrics: Metrics) -> Crew:
     )
     health.watch("inference", engine.trouble)
     pulse = Pulse()
+    outages = Outages(stores.dependencies(), metrics=metrics)
+    log = PulsingLog(stores.producer, pulse)
     hired = crew(
-        _handler(stores, extractor, engine, pulse, settings.retry),
+        SettleJobs(
+            work=_work(stores, extractor, engine),
+            log=log,
+            policy=RetryPolicy(
+                retries=settings.retry.max,
+                base_seconds=settings.retry.base_seconds,
+                jitter=settings.retry.jitter,
+            ),
+            clock=SystemClock(),
+            outages=outages,
+            flood=FloodLimit(in_a_row=settings.worker.max_dead_letters_in_a_row),
+            metrics=metrics,
+        ),
         kafka=settings.kafka,
         worker=settings.worker,
         metrics=metrics,
@@ -151,30 +174,30 @@ async def _hire(settings: Settings, health: Health, metrics: Metrics) -> Crew:
             Part(start=stores.producer.start, stop=stores.producer.stop),
             Part(start=extractor.start, stop=extractor.stop),
             Part(start=engine.start, stop=engine.close),
+            Part(stop=outages.stop),
         ),
         background=(lambda: topics_gate.keep_checked(health, settings.kafka, topics=_OUR_TOPICS),),
         routes=EmbeddingsHttp(engine).routes(),
-        trouble=stores.trouble,
+        trouble=outages.ask_all,
     )
+    outages.guard(hired.dispatcher)
     return hired
 
 
-def _handler(
-    stores: _Stores, extractor: ExtractorPool, engine: Engine, pulse: Pulse, retry: RetrySettings
-) -> SettleJobs:
-    clock = SystemClock()
-    return SettleJobs(
+def _work(stores: _Stores, extractor: ExtractorPool, engine: Engine) -> DoWork:
+    index, bodies, clock = stores.index, stores.objects, SystemClock()
+    return DoWork(
         index_document=IndexDocument(
-            bodies=stores.objects,
+            bodies=bodies,
             extractor=extractor,
             embedder=engine,
-            index=stores.index,
+            index=index,
             clock=clock,
             scratch=stores.scratch,
         ),
-        log=PulsingLog(stores.producer, pulse),
-        policy=RetryPolicy(retries=retry.max, base_seconds=retry.base_seconds),
-        clock=clock,
+        delete_document=DeleteDocument(index=index, bodies=bodies, clock=clock),
+        delete_cabinet=DeleteCabinet(index=index, bodies=bodies, clock=clock),
+        cancel_task=CancelTask(index=index, clock=clock),
     )
 
 

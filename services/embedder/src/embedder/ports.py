@@ -289,6 +289,10 @@ class JobHandler(Protocol):
         """End a job whose document has newer work."""
         ...
 
+    async def cancel(self, job: Job) -> None:
+        """End a job whose task is to be cancelled; it does not run here, or no longer."""
+        ...
+
     async def reject(self, record: RawRecord, error: EventError) -> None:
         """Put a record that cannot be read to the dead letters, raw."""
         ...

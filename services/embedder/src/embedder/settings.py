@@ -29,6 +29,8 @@ class RetrySettings(Fragment):
     """Tries after the first; then the work is a dead letter."""
     base_seconds: float = Field(default=60, gt=0, le=86_400)
     """Delay before the first of them; it doubles with each."""
+    jitter: float = Field(default=0.2, ge=0, le=1)
+    """Share of a delay by which it may be longer, so that a burst does not come back as one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

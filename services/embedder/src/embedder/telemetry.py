@@ -9,7 +9,7 @@ from kartoteka_runtime.clock import Clock, SystemClock
 from kartoteka_runtime.metrics import Metrics
 from kartoteka_runtime.producer import Delivered
 
-__all__ = ["DispatchMetrics", "Pulse", "PulsingLog"]
+__all__ = ["DispatchMetrics", "OutageMetrics", "Pulse", "PulsingLog", "SettleMetrics"]
 
 
 class Pulse:
@@ -59,10 +59,10 @@ class DispatchMetrics:
     """The dispatcher's own metrics."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self.seconds = metrics.histogram(
+        self._seconds = metrics.histogram(
             "document_seconds", "Seconds from start to end of a document's work", ["work", "end"]
         )
-        self.deliveries = metrics.counter(
+        self._deliveries = metrics.counter(
             "deliveries", "Records delivered, by what became of them at the door", ["work", "fate"]
         )
         self.acknowledged = metrics.counter("acknowledged", "Offsets released to the commit")
@@ -74,6 +74,14 @@ class DispatchMetrics:
         self._unacknowledged = metrics.gauge(
             "unacknowledged", "Records delivered and not released", ["work"]
         )
+
+    def came(self, work: Work, fate: str) -> None:
+        """Count a delivery by what became of it at the door."""
+        self._deliveries.labels(work, fate).inc()
+
+    def ended(self, work: Work, end: str, seconds: float) -> None:
+        """Note the end of a document's work here."""
+        self._seconds.labels(work, end).observe(seconds)
 
     def observe(
         self,
@@ -89,3 +97,39 @@ class DispatchMetrics:
             self._running.labels(work).set_function(partial(running, work))
             self._unacknowledged.labels(work).set_function(partial(unacknowledged, work))
         self._held.set_function(held)
+
+
+class SettleMetrics:
+    """What became of work that failed."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._dead_letters = metrics.counter(
+            "dead_letters", "Dead letters written, by reason", ["reason"]
+        )
+        self._retries = metrics.counter("retries", "Tries handed to the retry topic", ["reason"])
+        self._in_a_row = metrics.gauge(
+            "dead_letters_in_a_row", "Dead letters that may be the worker's fault, since a success"
+        )
+
+    def buried(self, reason: str) -> None:
+        """Count a dead letter."""
+        self._dead_letters.labels(reason).inc()
+
+    def postponed(self, reason: str) -> None:
+        """Count a retry."""
+        self._retries.labels(reason).inc()
+
+    def watch(self, in_a_row: Callable[[], int]) -> None:
+        """Read the gauge from this when it is scraped."""
+        self._in_a_row.set_function(in_a_row)
+
+
+class OutageMetrics:
+    """Which dependency is away."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._outage = metrics.gauge("outage", "1 while a dependency is away", ["dependency"])
+
+    def note(self, dependency: str, *, is_away: bool) -> None:
+        """Set what a dependency is."""
+        self._outage.labels(dependency).set(int(is_away))

@@ -18,6 +18,7 @@ from embedder.entrypoints.crew import Crew
 from embedder.entrypoints.worker import Worker, serve
 from embedder.entrypoints.worker_settings import HttpSettings, WorkerSettings
 from kartoteka_contracts.errors import EventError
+from kartoteka_contracts.events import TaskCancellationRequested
 from kartoteka_runtime.env import read
 from kartoteka_runtime.health import Health
 from kartoteka_runtime.kafka import KafkaSettings
@@ -35,6 +36,9 @@ class RecordingHandler:
     async def handle(self, job: Job, lease: Lease) -> None:
         if job.event.cabinet_id != self._cabinet:
             return
+        if isinstance(job.event, TaskCancellationRequested):
+            self._write("cancellation", job.event.external_id, job)
+            return
         self._write("began", job.submission.external_id, job)
         behaviour = job.submission.metadata
         marker = behaviour.get("raise_while")
@@ -50,6 +54,10 @@ class RecordingHandler:
     async def supersede(self, job: Job) -> None:
         if job.event.cabinet_id == self._cabinet:
             self._write("superseded", job.submission.external_id, job)
+
+    async def cancel(self, job: Job) -> None:
+        if job.event.cabinet_id == self._cabinet:
+            self._write("withdrawn", job.submission.external_id, job)
 
     async def reject(self, record: RawRecord, error: EventError) -> None:
         key = (record.key or b"").decode()

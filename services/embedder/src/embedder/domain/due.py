@@ -65,6 +65,17 @@ class Due(Generic[T]):
         self._size -= entry.size
         return entry.item
 
+    def discard(self, item: T) -> bool:
+        """Take one out before it is due; False where it is not here."""
+        for place, entry in enumerate(self._heap):
+            if entry.item is item:
+                self._heap[place] = self._heap[-1]
+                self._heap.pop()
+                heapq.heapify(self._heap)
+                self._size -= entry.size
+                return True
+        return False
+
     def clear(self) -> None:
         """Forget all."""
         self._heap.clear()

@@ -77,6 +77,20 @@ class Lanes(Generic[T]):
             del self._lanes[key]
         return lane.head
 
+    def discard(self, key: str, item: T) -> T | None:
+        """Take out what is not to run any more; return what is ready now, if that freed the lane.
+
+        An item that runs, or is not there, stays as it is.
+        """
+        lane = self._lanes.get(key)
+        if lane is None:
+            return None
+        if lane.head is item:
+            return None if lane.started else self.end(key, item)
+        if item in lane.waiting:
+            lane.waiting.remove(item)
+        return None
+
     def keep_running(self) -> None:
         """Forget all that has not started. What runs holds its lane until it has ended."""
         for key, lane in list(self._lanes.items()):

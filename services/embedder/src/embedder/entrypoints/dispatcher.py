@@ -7,17 +7,19 @@ from typing import Any, Final
 
 from structlog.contextvars import bound_contextvars
 
-from embedder.domain.admission import Admission, Limits, Turns, Work, work_of
+from embedder.domain.admission import Admission, Limits, Work, work_of
 from embedder.domain.delivery import Delivery
 from embedder.domain.due import Due
 from embedder.domain.job import Job
-from embedder.domain.lanes import Lanes
 from embedder.domain.window import Place
 from embedder.entrypoints.acks import Acks
+from embedder.entrypoints.lineup import Lineup
+from embedder.entrypoints.roster import Roster
 from embedder.entrypoints.ticket import Ticket
 from embedder.ports import JobHandler
 from embedder.telemetry import DispatchMetrics, Pulse
 from kartoteka_contracts.errors import EventError
+from kartoteka_contracts.events import TaskCancellationRequested
 from kartoteka_contracts.topics import JOB_TOPICS
 from kartoteka_runtime.clock import Clock, SystemClock
 from kartoteka_runtime.logs import get_logger
@@ -59,12 +61,12 @@ class Dispatcher:
         self._clock = clock or SystemClock()
         self._pulse = pulse or Pulse(self._clock)
         self._acks = Acks()
-        self._lanes: Lanes[Ticket] = Lanes()
+        self._lineup = Lineup(limits)
         self._admission = Admission(limits)
-        self._turns: Turns[Ticket] = Turns(limits)
         self._due: Due[Ticket] = Due(capacity=limits.held, size=limits.held_bytes)
-        self._live: dict[tuple[Place, int], Ticket] = {}
+        self._roster = Roster()
         self._busy: set[Ticket] = set()
+        self._holds: set[str] = set()
         self._is_suspended = True
         self._is_draining = False
         self._changed = asyncio.Event()
@@ -73,7 +75,7 @@ class Dispatcher:
         self._metrics = DispatchMetrics(metrics or Metrics())
         self._metrics.observe(
             admitted=self._admission.inside,
-            running=self._turns.running,
+            running=self._lineup.running,
             unacknowledged=self._unacknowledged,
             held=self._due.__len__,
         )
@@ -92,14 +94,13 @@ class Dispatcher:
         """
         self._acks.turn(generation, places)
         self._due.clear()
-        self._turns.clear()
-        self._lanes.keep_running()
-        for ticket in list(self._live.values()):
+        self._lineup.keep_running()
+        for ticket in self._roster:
             if ticket.task is None:
                 self._drop(ticket)
             elif ticket.delivery.place not in places:
                 self._metrics.lost.inc()
-                self._cancel(ticket, "the partition went to another worker")
+                self._give_back(ticket, "the partition went to another worker")
         self._metrics.generations.inc()
         self._pulse.beat()
         self._is_suspended = False
@@ -119,13 +120,22 @@ class Dispatcher:
             if await self._until(ticket, lambda: not self._due.is_full):
                 size = len(delivery.record.value or b"")
                 self._due.hold(ticket, due_ms=ticket.not_before_ms, size=size)
-                self._count(ticket.work, "held")
+                self._metrics.came(ticket.work, "held")
                 self._notify()
             return
         if await self._until(ticket, lambda: self._has_room(ticket)):
             self._let_in(ticket)
 
     # --- what the process calls -----------------------------------------------------------------
+
+    def hold(self, reason: str) -> None:
+        """Start nothing and let nothing in, which pauses the topics; what runs goes on."""
+        self._holds.add(reason)
+
+    def release(self, reason: str) -> None:
+        """Take a hold away; one that is not there is fine."""
+        self._holds.discard(reason)
+        self._go_on()
 
     async def run(self) -> None:
         """Work until cancelled.
@@ -163,7 +173,7 @@ class Dispatcher:
         await self._finish_running(seconds)
         killed = len(self._busy)
         for ticket in list(self._busy):
-            self._cancel(ticket, "the worker is about to stop")
+            self._give_back(ticket, "the worker is about to stop")
         await self._finish_running(_KILL_SECONDS)
         if not self._broken.is_set():
             try:
@@ -180,14 +190,14 @@ class Dispatcher:
     @property
     def stalled_seconds(self) -> float:
         """Seconds without progress while work is pending; 0 where none is."""
-        is_pending = len(self._live) > len(self._due)
+        is_pending = len(self._roster) > len(self._due)
         return self._pulse.age if is_pending and not self._is_suspended else 0.0
 
     def dead_heads(self) -> frozenset[tuple[Place, int]]:
         """Return records that hold up their partition without anything that would end them."""
         if self._is_draining or self._is_suspended:
             return frozenset()
-        return frozenset(head for head in self._acks.heads().items() if head not in self._live)
+        return frozenset(head for head in self._acks.heads().items() if head not in self._roster)
 
     # --- at the door ----------------------------------------------------------------------------
 
@@ -195,19 +205,19 @@ class Dispatcher:
         """Return whether this record was delivered before and runs, or has ended, here."""
         if self._acks.was_settled(delivery):
             self._acks.settle(delivery)
-            self._count(work_of(delivery.place), "settled_before")
+            self._metrics.came(work_of(delivery.place), "settled_before")
             return True
-        ticket = self._live.get(delivery.id)
+        ticket = self._roster.get(delivery.id)
         if ticket is None or not ticket.adopt(delivery):
             return False
-        self._count(ticket.work, "adopted")
+        self._metrics.came(ticket.work, "adopted")
         return True
 
     def _take_in(self, delivery: Delivery) -> Ticket:
-        if not self._live:
+        if not self._roster:
             self._pulse.beat()
         ticket = Ticket.of(delivery)
-        self._live[delivery.id] = ticket
+        self._roster.add(ticket)
         return ticket
 
     def _has_room(self, ticket: Ticket) -> bool:
@@ -215,14 +225,15 @@ class Dispatcher:
         topic, limits = ticket.delivery.place.topic, self._limits
         others = self._acks.held_bytes(topic) - ticket.delivery.size
         return (
-            self._admission.admits(ticket.work)
+            not self._holds
+            and self._admission.admits(ticket.work)
             and self._acks.size(topic) <= limits.unacknowledged
             and others < limits.unacknowledged_bytes
         )
 
     async def _until(self, ticket: Ticket, condition: Callable[[], bool]) -> bool:
         """Wait for a condition; False where the ticket is no longer wanted."""
-        while self._live.get(ticket.delivery.id) is ticket:
+        while self._roster.lists(ticket):
             if self._is_draining or self._broken.is_set():
                 return False
             if condition():
@@ -234,97 +245,109 @@ class Dispatcher:
         self._admission.enter(ticket.work)
         ticket.is_admitted = True
         if isinstance(ticket.read, EventError):
-            self._count(ticket.work, "unreadable")
-            self._close(ticket, self._handler.reject(ticket.delivery.record, ticket.read))
+            self._metrics.came(ticket.work, "unreadable")
+            self._launch(ticket, self._handler.reject(ticket.delivery.record, ticket.read))
             return
-        self._count(ticket.work, "let_in")
-        offer = self._lanes.offer(ticket.read.event.key, ticket, ticket.read.order)
-        for stale in offer.close:
-            job = stale.job
-            self._turns.discard(stale.work, job.event.cabinet_id, stale)
-            self._close(stale, self._handler.supersede(job))
-        if offer.stop is not None:
-            self._supersede(offer.stop)
-        if offer.ready is not None:
-            self._make_ready(offer.ready)
+        self._metrics.came(ticket.work, "let_in")
+        job = ticket.read
+        if isinstance(job.event, TaskCancellationRequested):
+            # At once, in no lane: the decision is conditional, whatever it meets.
+            self._withdraw(job.event)
+            self._launch(ticket, self._handler.handle(job, ticket.lease))
+        else:
+            overtaken = self._lineup.join(ticket)
+            for stale in overtaken.waiting:
+                self._launch(stale, self._handler.supersede(stale.job))
+            if overtaken.running is not None:
+                self._supersede(overtaken.running)
         self._go_on()
 
     # --- running --------------------------------------------------------------------------------
 
     def _go_on(self) -> None:
         """Start all that may start now, and wake whoever waits for a change."""
-        while not (self._is_suspended or self._is_draining or self._broken.is_set()):
-            ticket = self._turns.next()
+        while self._may_start:
+            ticket = self._lineup.next()
             if ticket is None:
                 break
-            job = ticket.job
-            self._lanes.start(job.event.key, ticket)
-            self._launch(ticket, self._handler.handle(job, ticket.lease), has_slot=True)
+            ticket.is_running = True
+            self._launch(ticket, self._handler.handle(ticket.job, ticket.lease))
         self._notify()
 
-    def _make_ready(self, ticket: Ticket) -> None:
-        self._turns.put(ticket.work, ticket.job.event.cabinet_id, ticket)
+    @property
+    def _may_start(self) -> bool:
+        is_stopping = self._is_draining or self._broken.is_set()
+        return not (self._is_suspended or is_stopping or self._holds)
 
-    def _close(self, ticket: Ticket, work: Coroutine[Any, Any, None]) -> None:
-        """End work that is not to be run; takes no slot."""
-        self._launch(ticket, work, has_slot=False)
-
-    def _launch(self, ticket: Ticket, work: Coroutine[Any, Any, None], *, has_slot: bool) -> None:
+    def _launch(self, ticket: Ticket, work: Coroutine[Any, Any, None]) -> None:
         ticket.began = ticket.began or self._clock.monotonic()
         with bound_contextvars(**ticket.context):  # the task takes a copy with it
             ticket.task = asyncio.create_task(work)
         self._busy.add(ticket)
         self._pulse.beat()
-        ticket.task.add_done_callback(partial(self._ended, ticket, has_slot=has_slot))
+        ticket.task.add_done_callback(partial(self._ended, ticket))
 
-    def _supersede(self, ticket: Ticket) -> None:
-        if ticket.is_superseded or ticket.is_lost or ticket.task is None:
-            return
-        ticket.is_superseded = True
-        ticket.lease.end("newer work of the document arrived")
-        ticket.task.cancel()
-
-    def _cancel(self, ticket: Ticket, reason: str) -> None:
-        ticket.is_lost = True
-        ticket.lease.end(reason)
-        if ticket.task is not None:
-            ticket.task.cancel()
-
-    def _ended(self, ticket: Ticket, task: asyncio.Task[None], *, has_slot: bool) -> None:
+    def _ended(self, ticket: Ticket, task: asyncio.Task[None]) -> None:
         self._busy.discard(ticket)
         self._pulse.beat()
-        if has_slot:
-            self._turns.end(ticket.work)
+        was_running, ticket.is_running = ticket.is_running, False
+        if was_running:
+            self._lineup.free_slot(ticket)
         if task.cancelled():
-            self._cancelled(ticket, was_handling=has_slot)
+            self._stopped(ticket, was_running=was_running)
         elif (error := task.exception()) is not None:
             self._break(ticket, error)
         else:
-            self._observe(ticket, "superseded" if ticket.is_superseded else "ended")
+            self._observe(ticket, ticket.end)
             self._acks.settle(ticket.delivery)
             self._drop(ticket)
         self._go_on()
 
-    def _cancelled(self, ticket: Ticket, *, was_handling: bool) -> None:
-        if ticket.is_lost:
-            self._observe(ticket, "cancelled")
-            self._drop(ticket)
-        elif ticket.is_superseded and was_handling:
-            self._close(ticket, self._handler.supersede(ticket.job))
-        else:
-            self._break(ticket, RuntimeError("the handler cancelled itself"))
-
     def _drop(self, ticket: Ticket) -> None:
         """Forget a ticket; what waited for its lane is ready."""
-        if self._live.get(ticket.delivery.id) is ticket:
-            del self._live[ticket.delivery.id]
+        self._roster.remove(ticket)
         if ticket.is_admitted:
             ticket.is_admitted = False
             self._admission.leave(ticket.work)
         if isinstance(ticket.read, Job):
-            ready = self._lanes.end(ticket.read.event.key, ticket)
-            if ready is not None:
-                self._make_ready(ready)
+            self._lineup.free_lane(ticket)
+
+    # --- stopping -------------------------------------------------------------------------------
+
+    def _supersede(self, ticket: Ticket) -> None:
+        is_stopping = ticket.is_superseded or ticket.is_cancelled or ticket.is_lost
+        if is_stopping or not ticket.is_running:
+            return
+        ticket.is_superseded = True
+        ticket.stop("newer work of the document arrived")
+
+    def _withdraw(self, request: TaskCancellationRequested) -> None:
+        """Take a task's work out, wherever it is; what is not let in yet finds the decision."""
+        for ticket in self._roster.cancelled_by(request):
+            if ticket.is_running:
+                if not (ticket.is_superseded or ticket.is_cancelled or ticket.is_lost):
+                    ticket.stop("cancelled")
+                ticket.is_cancelled = True
+            elif ticket.task is None and (ticket.is_admitted or self._due.discard(ticket)):
+                ticket.is_cancelled = True
+                self._lineup.withdraw(ticket)
+                self._launch(ticket, self._handler.cancel(ticket.job))
+
+    def _give_back(self, ticket: Ticket, reason: str) -> None:
+        """Stop work that is to be delivered again."""
+        ticket.is_lost = True
+        ticket.stop(reason)
+
+    def _stopped(self, ticket: Ticket, *, was_running: bool) -> None:
+        if ticket.is_lost:
+            self._observe(ticket, "given_back")
+            self._drop(ticket)
+        elif ticket.is_cancelled and was_running:
+            self._launch(ticket, self._handler.cancel(ticket.job))
+        elif ticket.is_superseded and was_running:
+            self._launch(ticket, self._handler.supersede(ticket.job))
+        else:
+            self._break(ticket, RuntimeError("the handler cancelled itself"))
 
     def _break(self, ticket: Ticket, error: BaseException) -> None:
         _log.error("handler_broke_its_contract", exc_info=error, **ticket.context)
@@ -348,8 +371,7 @@ class Dispatcher:
         while True:
             changed = self._changed
             seconds: float | None = None
-            may_enter = not (self._is_suspended or self._is_draining)
-            if may_enter and self._admission.admits(Work.RETRY):
+            if self._may_start and self._admission.admits(Work.RETRY):
                 ticket = self._due.pop(self._now_ms())
                 if ticket is not None:
                     self._let_in(ticket)
@@ -370,13 +392,8 @@ class Dispatcher:
     def _now_ms(self) -> int:
         return int(self._clock.now().timestamp() * 1000)
 
-    def _count(self, work: Work, fate: str) -> None:
-        self._metrics.deliveries.labels(work, fate).inc()
-
     def _observe(self, ticket: Ticket, end: str) -> None:
-        self._metrics.seconds.labels(ticket.work, end).observe(
-            self._clock.monotonic() - ticket.began
-        )
+        self._metrics.ended(ticket.work, end, self._clock.monotonic() - ticket.began)
 
     def _unacknowledged(self, work: Work) -> int:
         return sum(self._acks.size(topic) for topic in JOB_TOPICS if topic.endswith(work))

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 
 from embedder.domain.admission import Work, work_of
 from embedder.domain.delivery import Delivery
-from embedder.domain.job import Job, Lease
+from embedder.domain.job import Job, JobEvent, Lease
 from kartoteka_contracts.codec import decode
 from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.errors import EventError, MalformedEventError
-from kartoteka_contracts.events import DocumentSubmitted
 
 __all__ = ["Ticket"]
 
@@ -25,9 +24,13 @@ class Ticket:
     """What the record's value says, or why it cannot be read."""
     lease: Lease = field(default_factory=Lease)
     task: asyncio.Task[None] | None = None
-    """None until it runs."""
+    """None until it runs or is closed."""
     is_admitted: bool = False
+    is_running: bool = False
+    """Has a slot; otherwise a task is one that closes it."""
     is_superseded: bool = False
+    is_cancelled: bool = False
+    """Its task is to end as cancelled."""
     is_lost: bool = False
     """Cancelled, to be delivered again: to another worker, or after a restart."""
     began: float = 0.0
@@ -47,6 +50,19 @@ class Ticket:
         if isinstance(self.read, EventError):
             raise TypeError("a record that cannot be read has no job")
         return self.read
+
+    @property
+    def end(self) -> str:
+        """How it has ended, for the metrics."""
+        if self.is_cancelled:
+            return "cancelled"
+        return "superseded" if self.is_superseded else "ended"
+
+    def stop(self, reason: str) -> None:
+        """Take the right to go on away, and cancel what is under way."""
+        self.lease.end(reason)
+        if self.task is not None:
+            self.task.cancel()
 
     @property
     def context(self) -> dict[str, str | int]:
@@ -85,7 +101,7 @@ def _read(delivery: Delivery) -> Job | EventError:
     record = delivery.record
     try:
         event = decode(record.value)
-        if not isinstance(event, DocumentSubmitted):
+        if not isinstance(event, JobEvent):
             raise MalformedEventError(f"{event.type!r} is no work for a job topic")
     except EventError as error:
         return error

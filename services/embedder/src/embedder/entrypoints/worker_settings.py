@@ -57,6 +57,9 @@ class WorkerSettings(Fragment):
     """Bytes of fetched bodies on the disk for temporary files, half of them for interactive work. A
     body larger than a half is fetched all the same, alone in its half: give the disk as much as
     this, or twice the largest upload if that is more."""
+    max_dead_letters_in_a_row: int = Field(default=20, ge=1)
+    """Dead letters without a success between, for reasons that may be the worker's own, after which
+    it ends itself (exit code 1) instead of writing another one."""
     drain_seconds: float = Field(default=45, ge=0, le=3600)
     """Seconds that a stopping worker gives to running documents. Keep it, plus about 30, below
     the pod's grace period."""

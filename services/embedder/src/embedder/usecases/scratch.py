@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +16,8 @@ from kartoteka_contracts.errors import UnavailableError
 __all__ = ["Scratch"]
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_PROBED_BYTES: Final = 64 * 1024**2
+"""A disk that takes as much is not full: a body that still finds no room is too large for it."""
 
 
 class Scratch:
@@ -35,6 +38,7 @@ class Scratch:
         self._interactive = _Half(size // 2, bodies)
         self._other = _Half(size // 2, bodies)
         self._trouble: str | None = None
+        self._refused = 1
 
     @property
     def trouble(self) -> str | None:
@@ -45,6 +49,17 @@ class Scratch:
     def held(self) -> int:
         """Bytes let in and not yet let out."""
         return self._interactive.held + self._other.held
+
+    async def probe(self) -> None:
+        """Look whether there is room for a body such as the last that found none.
+
+        Raises:
+            UnavailableError: ``scratch_full``.
+            OSError: the disk has other trouble.
+        """
+        size = min(self._refused, _PROBED_BYTES)
+        with self._told(size):
+            await asyncio.to_thread(_allocate, size, self._folder)
 
     @asynccontextmanager
     async def body(self, work: Work, size: int) -> AsyncIterator[Path]:
@@ -76,6 +91,7 @@ class Scratch:
             if error.errno not in _FULL:
                 raise
             where = self._folder or tempfile.gettempdir()
+            self._refused = max(1, size)
             self._trouble = f"no room for a body of {size} bytes in {where}: {error.strerror}"
             raise UnavailableError("scratch_full", self._trouble) from error
         self._trouble = None
@@ -124,3 +140,8 @@ class _Half:
         if self._inside == 0:
             return True
         return self._inside < self._bodies and self.held + size <= self._size
+
+
+def _allocate(size: int, folder: Path | None) -> None:
+    with tempfile.TemporaryFile(dir=folder, prefix="kartoteka-") as file:
+        os.posix_fallocate(file.fileno(), 0, size)

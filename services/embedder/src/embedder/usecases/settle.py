@@ -5,11 +5,11 @@ acknowledged by the broker, and only then does the caller acknowledge the event.
 two of them repeats a send; it never leaves one out.
 """
 
-import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Final
 
+from embedder.domain.flood import Flood, FloodLimit
 from embedder.domain.job import Job, Lease, Origin, RawRecord
 from embedder.domain.outcome import (
     Cancelled,
@@ -24,7 +24,9 @@ from embedder.domain.outcome import (
 )
 from embedder.domain.retry import RetryPolicy
 from embedder.ports import EventLog
-from embedder.usecases.index_document import IndexDocument
+from embedder.telemetry import SettleMetrics
+from embedder.usecases.outages import Outages
+from embedder.usecases.work import DoWork
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.dead_letter import DeadLetter
 from kartoteka_contracts.envelope import Envelope
@@ -33,20 +35,20 @@ from kartoteka_contracts.errors import (
     EventError,
     KartotekaError,
     RequestError,
-    UnavailableError,
 )
 from kartoteka_contracts.events import (
     IndexResult,
+    TaskCancellationRequested,
     TaskError,
     TaskProgressed,
     TaskStatusChanged,
 )
 from kartoteka_contracts.tasks import Stage, TaskStatus
-from kartoteka_runtime.backoff import Backoff
 from kartoteka_runtime.clock import Clock
 from kartoteka_runtime.logs import get_logger
+from kartoteka_runtime.metrics import Metrics
 
-__all__ = ["SettleJobs"]
+__all__ = ["DeadLetterFloodError", "SettleJobs"]
 
 _log = get_logger(__name__)
 
@@ -55,51 +57,77 @@ _DEAD_LETTER_TOPIC: Final = "documents.dlq"
 _STATUS_TOPIC: Final = "task.status"
 _PROGRESS_TOPIC: Final = "task.progress"
 
-_OUTAGE: Final = Backoff(base=0.5, limit=15.0)
-"""An outage is not the document's fault: the try waits in its place and burns no attempt."""
-
+_ADVICE: Final = (
+    "Nothing of the last record was written or acknowledged. Find out why every document fails "
+    "(the last deployment, the model, the disk), mend it or roll back, and start the worker: it "
+    "goes on where it stopped. Then replay the dead letters of this time."
+)
 _MOST_SAID: Final = 1000
 """Characters of an unknown error's message."""
 _MOST_KEY: Final = 256
 
-T = TypeVar("T")
+
+class DeadLetterFloodError(Exception):
+    """Everything fails, so it is not the documents: the worker must end, nothing acknowledged."""
 
 
 class SettleJobs:
-    """The dispatcher's handler."""
+    """The dispatcher's handler.
+
+    Args:
+        work: the use cases.
+        log: where outcomes go.
+        policy: when work is tried again.
+        clock: the time.
+        outages: tells outages from failures, and waits for their end.
+        flood: how many dead letters may follow each other.
+        metrics: of the process.
+    """
 
     def __init__(
         self,
         *,
-        index_document: IndexDocument,
+        work: DoWork,
         log: EventLog,
         policy: RetryPolicy,
         clock: Clock,
+        outages: Outages,
+        flood: FloodLimit | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
-        self._index_document = index_document
+        self._work = work
         self._event_log = log
         self._policy = policy
         self._clock = clock
+        self._outages = outages
+        self._flood = Flood(flood or FloodLimit())
+        self._metrics = SettleMetrics(metrics or Metrics())
+        self._metrics.watch(lambda: self._flood.in_a_row)
 
     async def handle(self, job: Job, lease: Lease) -> None:
-        """Do the work and settle what it came to."""
+        """Do the work and settle what it came to.
+
+        Raises:
+            DeadLetterFloodError: it is given up, and so was all before it.
+        """
         report = _Progress(job, self._event_log, self._clock)
-        try:
-            outcome = await _through_outages(lambda: self._index_document.run(job, lease, report))
-        except KartotekaError as error:
-            await self._failed_try(job, error.code, error.message, report.stage)
-        except Exception as error:  # noqa: BLE001 - the job's boundary: whatever went wrong is settled
-            _log.exception("job_failed_unexpectedly", task_id=job.event.task_id)
-            # Whatever a library says must fit a record, and be text that can be encoded.
-            said = f"{type(error).__name__}: {error}"[:_MOST_SAID]
-            message = said.encode(errors="replace").decode()
-            await self._failed_try(job, "unexpected", message, report.stage)
-        else:
-            await self._settle(job, outcome)
+        await self._bring_to_end(job, lambda: self._work.run(job, lease, report), report)
 
     async def supersede(self, job: Job) -> None:
-        """End a job whose document has newer work."""
-        await self._send_status(job, TaskStatus.SUPERSEDED)
+        """End a job whose document has newer work.
+
+        Raises:
+            DeadLetterFloodError: as :meth:`handle`.
+        """
+        await self._bring_to_end(job, lambda: self._work.overtaken(job))
+
+    async def cancel(self, job: Job) -> None:
+        """End a job whose task is to be cancelled.
+
+        Raises:
+            DeadLetterFloodError: as :meth:`handle`.
+        """
+        await self._bring_to_end(job, lambda: self._work.cancel(job))
 
     async def reject(self, record: RawRecord, error: EventError) -> None:
         """Put a record that cannot be read to the dead letters, raw."""
@@ -113,7 +141,26 @@ class SettleJobs:
         )
         await self._send_dead_letter(record, letter)
 
+    async def _bring_to_end(
+        self, job: Job, work: Callable[[], Awaitable[Outcome]], report: "_Progress | None" = None
+    ) -> None:
+        try:
+            outcome = await self._outages.through(work)
+        except KartotekaError as error:
+            code, message = error.code, error.message
+        except Exception as error:  # noqa: BLE001 - the job's boundary: whatever went wrong is settled
+            _log.exception("job_failed_unexpectedly", task_id=job.event.task_id)
+            # Whatever a library says must fit a record, and be text that can be encoded.
+            said = f"{type(error).__name__}: {error}"[:_MOST_SAID]
+            code, message = "unexpected", said.encode(errors="replace").decode()
+        else:
+            await self._settle(job, outcome)
+            return
+        await self._failed_try(job, code, message, report.stage if report else Stage.WRITING)
+
     async def _settle(self, job: Job, outcome: Outcome) -> None:
+        if isinstance(outcome, Indexed | Empty | Unchanged | Deleted):
+            self._flood.succeeded()
         match outcome:
             case Indexed(result=result) | Deleted(result=result):
                 await self._send_status(job, TaskStatus.SUCCEEDED, result=result)
@@ -142,6 +189,7 @@ class SettleJobs:
         if not error.retriable or due is None:
             if error.retriable:
                 code, message = "retries_exhausted", f"{code}: {message}"
+            self._stop_flood(job, code, message)
             await self._settle(job, await self._give_up(job, code, message, stage))
             return
         envelope = Envelope(
@@ -154,23 +202,41 @@ class SettleJobs:
         _log.warning(
             "job_postponed", task_id=job.event.task_id, code=code, attempt=attempt, stage=stage
         )
+        self._metrics.postponed(code)
         await self._send(
             _RETRY_TOPIC, job.event.key, job.record.value or b"", envelope.to_headers()
         )
+        if isinstance(job.event, TaskCancellationRequested):
+            return  # the task itself may be doing well
         status = self._status(job, TaskStatus.RETRYING).model_copy(
             update={"error": error, "next_attempt_at": due}
         )
         await self._send(_STATUS_TOPIC, status.key, encode(status), ())
 
+    def _stop_flood(self, job: Job, code: str, message: str) -> None:
+        """Before the failure is decided: what is decided could not succeed any more."""
+        if self._flood.admits(code):
+            return
+        _log.critical(
+            "dead_letter_flood",
+            in_a_row=self._flood.in_a_row,
+            code=code,
+            reason=message,
+            task_id=job.event.task_id,
+            advice=_ADVICE,
+        )
+        raise DeadLetterFloodError(f"{self._flood.in_a_row} dead letters in a row: {message}")
+
     async def _give_up(self, job: Job, code: str, message: str, stage: Stage) -> Outcome:
         try:
-            return await _through_outages(
-                lambda: self._index_document.give_up(job, code, message, stage)
+            return await self._outages.through(
+                lambda: self._work.give_up(job, code, message, stage)
             )
         except Exception:  # noqa: BLE001 - raised from here it would end one worker after the other
             # The index does not even take the failure. The dead letter and the status do.
             _log.exception("failure_not_noted", task_id=job.event.task_id, code=code)
-            return Failed(code=code, message=message, stage=stage)
+            ends_task = not isinstance(job.event, TaskCancellationRequested)
+            return Failed(code=code, message=message, stage=stage, ends_task=ends_task)
 
     async def _bury(self, job: Job, failed: Failed) -> None:
         """Dead letter first, then the end of the task."""
@@ -217,6 +283,7 @@ class SettleJobs:
     async def _send_dead_letter(self, record: RawRecord, letter: DeadLetter) -> None:
         key = (record.key or b"").decode("utf-8", "replace")
         headers = letter.to_headers()
+        self._metrics.buried(letter.reason)
         try:
             await self._send(_DEAD_LETTER_TOPIC, key, record.value or b"", headers)
         except RequestError:
@@ -250,8 +317,9 @@ class SettleJobs:
     async def _send(
         self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]] | tuple[()]
     ) -> None:
-        await _through_outages(
-            lambda: self._event_log.send(topic, key=key, value=value, headers=headers)
+        # Without it the record may not be let go of, so there is no last try.
+        await self._outages.through(
+            lambda: self._event_log.send(topic, key=key, value=value, headers=headers), tries=None
         )
 
 
@@ -275,18 +343,6 @@ class _Progress:
             at=self._clock.now(),
         )
         self._event_log.post(_PROGRESS_TOPIC, key=event.key, value=encode(event))
-
-
-async def _through_outages(call: Callable[[], Awaitable[T]]) -> T:
-    """Repeat a call until no dependency is away; cancelling it is the only other way out."""
-    failures = 0
-    while True:
-        try:
-            return await call()
-        except UnavailableError as error:
-            _log.warning("dependency_away", code=error.code, message=error.message)
-            await asyncio.sleep(_OUTAGE.delay(failures))
-            failures += 1
 
 
 def _place(origin: Origin) -> dict[str, str | int]:

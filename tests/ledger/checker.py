@@ -53,6 +53,15 @@ class Checker:
         self._cabinets = {
             intent.canary: intent.cabinet for intent in ledger.intents.values() if intent.canary
         }
+        self._cancels = {
+            intent.task_id
+            for intent in ledger.intents.values()
+            if intent.operation is Operation.CANCEL
+        }
+        self._tasks_of: dict[str, dict[str, dict[str, Any]]] = {}
+        for tasks in evidence.tasks.values():
+            for task_id, task in tasks.items():
+                self._tasks_of.setdefault(task["document_id"], {}).setdefault(task_id, task)
 
     def check(self) -> Iterator[Finding]:
         """Give everything that is wrong."""
@@ -74,7 +83,7 @@ class Checker:
         yield from self._versions(asked)
         yield from self._keys(asked)
         yield from self._records(asked)
-        tasks = self._tasks(asked)
+        tasks = self._tasks_of.get(asked.identity, {})
         yield from self._known(asked, tasks)
         yield from self._ends(tasks)
         yield from self._causes(asked, tasks)
@@ -122,17 +131,6 @@ class Checker:
     def _found(self, asked: _Asked) -> list[Record]:
         return self._evidence.records.get(asked.identity, [])
 
-    def _tasks(self, asked: _Asked) -> dict[str, dict[str, Any]]:
-        """Return the tasks of a document, by id, as one replica tells them."""
-        wanted = {record.task_id for record in self._found(asked)}
-        wanted |= {outcome.task_id for _, outcome in asked.accepted}
-        found: dict[str, dict[str, Any]] = {}
-        for tasks in self._evidence.tasks.values():
-            for task_id, task in tasks.items():
-                if task_id in wanted or task["document_id"] == asked.identity:
-                    found.setdefault(task_id, task)
-        return found
-
     def _known(self, asked: _Asked, tasks: dict[str, dict[str, Any]]) -> Iterator[tuple[Kind, str]]:
         """Every replica knows every accepted task, but those of deleted versions."""
         deleted = self._deleted(asked, tasks)
@@ -165,17 +163,12 @@ class Checker:
         self, asked: _Asked, tasks: dict[str, dict[str, Any]]
     ) -> Iterator[tuple[Kind, str]]:
         """A good file does not fail, and nothing is cancelled that nobody cancelled."""
-        cancels = {
-            intent.task_id
-            for intent in self._ledger.intents.values()
-            if intent.operation is Operation.CANCEL
-        }
         for intent, outcome in asked.accepted:
             task = tasks.get(outcome.task_id, {})
             what = f"operation {intent.n}, task {outcome.task_id}"
             if task.get("status") == TaskStatus.FAILED and intent.canary:
                 yield Kind.LOST, f"{what}, a good file, failed: {task['error']}"
-            if task.get("status") == TaskStatus.CANCELLED and outcome.task_id not in cancels:
+            if task.get("status") == TaskStatus.CANCELLED and outcome.task_id not in self._cancels:
                 yield Kind.LOST, f"{what} is cancelled, and nobody asked for that"
 
     def _standing(
@@ -275,7 +268,9 @@ class Checker:
     def _hits(self, asked: _Asked) -> Iterator[tuple[Kind, str]]:
         manifest = self._evidence.manifests.get(asked.identity, {})
         published = manifest.get("published")
-        hits = self._evidence.hits.get(asked.identity, [])
+        hits = self._evidence.hits.get(asked.identity)
+        if hits is None:
+            return  # of so many documents, not every one was searched for
         if published and published["chunks"] and not hits:
             yield Kind.MISSING, "it is published, and no search finds it"
         for identity, version, canaries in hits:

@@ -114,6 +114,8 @@ async def _block(plant: Plant, target: str, random: Random) -> None:
     try:
         await asyncio.sleep(random.uniform(*_BLOCK))
     finally:
+        if random.random() < 1 / 2:
+            link.cut()  # what was on its way is lost, as when a route changes
         link.unblock()
 
 

@@ -58,6 +58,7 @@ def _plan(mutation: Mutation, env: dict[str, str], seed: int) -> RunPlan:
             gap=mutation.gap,
             overlap=mutation.overlap,
             weights=mutation.faults,
+            targets=mutation.targets,
             kill_after_accept=mutation.kill_after_accept,
         ),
         env={"MODEL_BACKEND": "hash", **env, **mutation.settings},

@@ -46,6 +46,8 @@ class Mutation:
     edits: tuple[Edit, ...]
     faults: Mapping[str, int]
     """Weights by kind; others do not occur."""
+    targets: frozenset[str] = frozenset()
+    """Names of what may be hit; empty for everything of those kinds."""
     operations: Mapping[Operation, int] | None = None
     """Weights; None for the usual ones."""
     gap: tuple[float, float] = (1.0, 3.0)
@@ -68,7 +70,8 @@ MUTATIONS: Final = (
                 new="acks=0,\n            enable_idempotence=False,",
             ),
         ),
-        faults={"kill broker": 2, "cut connections": 1},
+        faults={"block connections": 1},
+        targets=frozenset({"kafka"}),
     ),
     Mutation(
         name="202 before the record",
@@ -152,7 +155,9 @@ MUTATIONS: Final = (
                 new='record.value or b"", headers))\n        except RequestError',
             ),
         ),
-        faults={"kill broker": 2, "kill embedder": 1},
+        faults={"block connections": 2, "kill broker": 1},
+        targets=frozenset({"kafka", "broker"}),
+        gap=(4.0, 8.0),
         hostile_share=0.7,
     ),
     Mutation(

@@ -26,6 +26,8 @@ class NemesisPlan:
     weights: Mapping[str, int] = field(
         default_factory=lambda: {kind: fault.weight for kind, fault in FAULTS.items()}
     )
+    targets: frozenset[str] = frozenset()
+    """Names of all that may be hit; empty for everything."""
     kill_after_accept: float = 0.0
     """The share of accepting answers at which their replica is killed, at once."""
 
@@ -85,9 +87,13 @@ class Nemesis:
         if kind is None:
             return
         targets = targets_of(self._plant, FAULTS[kind].of)
-        free = [target for target in targets if target not in self._plant.held]
+        free = [target for target in targets if self._may_hit(target)]
         if free:
             self._start(kind, self._random.choice(free))
+
+    def _may_hit(self, target: str) -> bool:
+        is_meant = not self._plan.targets or target in self._plan.targets
+        return is_meant and target not in self._plant.held
 
     def _draw(self) -> str | None:
         """Return the next kind: a shuffled round of all, then another."""

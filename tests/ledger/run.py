@@ -78,7 +78,7 @@ async def run_ledger(plan: RunPlan, folder: Path) -> Report:
             await _run_phases(plan, plant, parts, features, more)
             for replica in parts.replicas:
                 await replica.http.aclose()
-    settings = json.loads(json.dumps(asdict(plan)))
+    settings = json.loads(json.dumps(asdict(plan), default=sorted))
     return Report(
         book=parts.book,
         findings=parts.findings,

@@ -210,6 +210,7 @@ async def test_a_try_that_sleeps_at_any_call_while_others_decide_wins_nothing(
         try:
             ended: Any = await world.settle(case.job, countdown.around)
             assert isinstance(ended, case.ends), countdown.happened_at
+            await world.assert_whole()
         except Crash:
             pass
         place = countdown.happened_at
@@ -233,6 +234,7 @@ def _meanwhile(world: World, case: Case, *, dies: bool) -> Callable[[], Awaitabl
 async def _assert_final(world: World, case: Case, place: str) -> None:
     """Deliver everything again, twice, and look at what stands."""
     await world.settle(case.job)
+    await world.assert_whole()
     for _ in range(2):
         for each in (*case.others, case.job):
             await world.settle(each)

@@ -195,3 +195,19 @@ async def test_a_cancelled_task_is_not_begun(world: World) -> None:
     await world.accept_cancel(job)
     assert isinstance(await world.run(job), Cancelled)
     assert world.extractor.calls == 0
+
+
+async def test_a_task_that_is_cancelled_while_it_is_embedded_is_not_published(world: World) -> None:
+    await world.run(await world.accept("old", version=1))
+    job = await world.accept("text", version=2)
+    embedder = world.embedder
+
+    class Slow(_Away):
+        async def embed_passages(self, passages: Any) -> Any:
+            await world.accept_cancel(job)
+            return await embedder.embed_passages(passages)
+
+    world.embedder = Slow()  # type: ignore[assignment] # a fake of one call
+    assert isinstance(await world.run(job), Cancelled)
+    assert await world.texts() == ["old"]
+    await world.assert_whole()

@@ -164,6 +164,31 @@ async def test_a_cabinets_delete_goes_on_after_a_crash_within_one_document(world
     await world.assert_whole()
 
 
+async def test_an_upload_that_slips_below_the_floor_meanwhile_is_deleted_whole(
+    world: World,
+) -> None:
+    class Slips:
+        def __init__(self, port: object) -> None:
+            self._port = port
+
+        def __getattr__(self, name: str) -> object:
+            target = getattr(self._port, name)
+            if name != "erase_cabinet":
+                return target
+
+            async def erase_cabinet(*args: object, **options: object) -> object:
+                late = await world.accept("late", version=4, external_id="late")
+                assert isinstance(await world.run(late), Indexed)
+                return await target(*args, **options)
+
+            return erase_cabinet
+
+    event = builders.cabinet_deletion(version=5)
+    assert _counts(await world.run(delivered(event), Slips)) == (1, 1, 1)
+    assert await world.texts() == []
+    await world.assert_whole()
+
+
 async def test_an_upload_at_exactly_the_floor_stays(world: World) -> None:
     job = await world.accept("one", version=5)
     await world.run(job)

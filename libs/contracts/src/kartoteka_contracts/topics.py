@@ -25,6 +25,7 @@ class Service(StrEnum):
     EMBEDDER = "embedder"
     PLANNER = "planner"
     SCHEDULER = "scheduler"
+    RECONCILE = "reconcile"
 
 
 @unique
@@ -84,6 +85,7 @@ def _services(*names: Service) -> frozenset[Service]:
 
 _API, _VIEW, _EMBEDDER = Service.INGEST_API, Service.VIEW, Service.EMBEDDER
 _PLANNER, _SCHEDULER = Service.PLANNER, Service.SCHEDULER
+_RECONCILE = Service.RECONCILE
 _DOCUMENT_KEY: Final = "cabinet/document"
 _WORK: Final = (
     "document_submitted",
@@ -106,12 +108,12 @@ _ALL: Final = (
     ),
     Topic(
         name="documents.bulk",
-        about="Work of reindex runs, replays and overflow",
+        about="Work of reindex runs, replays and overflow, and what was lost",
         key=_DOCUMENT_KEY,
         partitions="P",
         cleanup=Cleanup.DELETE,
         retention_ms=7 * _DAY_MS,
-        producers=_services(_PLANNER, _API),
+        producers=_services(_PLANNER, _API, _RECONCILE),
         consumers=_services(_EMBEDDER, _VIEW),
         events=_WORK,
     ),
@@ -169,7 +171,7 @@ _ALL: Final = (
         partitions=6,
         cleanup=Cleanup.COMPACT,
         retention_ms=None,
-        producers=_services(_API),
+        producers=_services(_API, _RECONCILE),
         consumers=_services(_SCHEDULER, _PLANNER, _VIEW),
         events=("cabinet_seen",),
     ),

@@ -1,6 +1,6 @@
 """The one place where filters are made. None is made without a granted cabinet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from qdrant_client import models
@@ -18,14 +18,17 @@ __all__ = [
     "affirmed_up_to",
     "belongs",
     "cabinet_value",
+    "chunks_before",
     "chunks_below",
     "chunks_named",
     "chunks_of",
     "chunks_up_to",
     "documents_of",
+    "outside",
     "searched",
     "startable",
     "started",
+    "tombstone",
     "undecided",
 ]
 
@@ -63,6 +66,18 @@ def chunks_below(
     return _within(
         cabinet,
         must=[_equals("document_id", document_id), _below("version", version, "epoch", epoch)],
+    )
+
+
+def chunks_before(cabinet: AuthorisedCabinet, microseconds: int) -> models.Filter:
+    """Return the filter for a cabinet's chunks of work that was asked for before a time."""
+    earlier = models.Range(lt=microseconds)
+    return _within(
+        cabinet,
+        must=[
+            models.FieldCondition(key="version", range=earlier),
+            models.FieldCondition(key="epoch", range=earlier),
+        ],
     )
 
 
@@ -148,6 +163,23 @@ def affirmed_up_to(
 ) -> models.Filter:
     """Return the filter for a document's manifest if it publishes for no version above this."""
     return _manifest(cabinet, document_id, [_at_most("affirmed", version)])
+
+
+def tombstone(
+    cabinet: AuthorisedCabinet, document_id: DocumentId, version: Version, epoch: Epoch
+) -> models.Filter:
+    """Return the filter for a document's manifest if this delete is the last that befell it."""
+    decided = [_equals("fence", version), _equals("epoch", epoch)]
+    untouched = models.IsEmptyCondition(is_empty=models.PayloadField(key="starts"))
+    return _manifest(
+        cabinet, document_id, [*decided, _equals("outcome", Outcome.DELETED), untouched]
+    )
+
+
+def outside(cabinets: Collection[CabinetId]) -> models.Filter:
+    """Return the filter for what is of none of these cabinets: only to learn of others."""
+    known = [cabinet_value(cabinet) for cabinet in sorted(cabinets)]
+    return models.Filter(must_not=[_any(CABINET, known)] if known else None)
 
 
 def documents_of(cabinet: AuthorisedCabinet, state: DocumentState | None = None) -> models.Filter:

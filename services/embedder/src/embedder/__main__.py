@@ -1,4 +1,4 @@
-"""``python -m embedder``: the worker, and its model."""
+"""``python -m embedder``: the worker, its model, and reconciliation."""
 
 import argparse
 import asyncio
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from embedder.entrypoints.reconcile_cli import Options, add_arguments, options, run
 from embedder.settings import Settings, model_settings
 from kartoteka_runtime.env import SettingsError, variables
 from kartoteka_runtime.logs import configure
@@ -20,6 +21,8 @@ Qdrant, and serves vectors for queries.
                  are cores; those of one WORKER_GROUP share the work. SIGTERM drains it.
   export-model   make the model ready in MODEL_CACHE, so that workers start at once; needs
                  sentence-transformers. A worker does it by itself where it can.
+  reconcile      mend what object storage, Qdrant and Kafka do not agree about, once: send again
+                 what was lost, remove what is obsolete. See python -m embedder reconcile --help
 
 first steps:
   export KAFKA_BOOTSTRAP_SERVERS=localhost:9092 QDRANT_URL=http://localhost:6333 \\
@@ -33,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0: done, or drained. 1: ended by itself. 2: wrong usage or settings.
+        0: done, or drained. 1: failed, or ended by itself. 2: wrong usage or settings.
     """
     parser = argparse.ArgumentParser(
         prog="python -m embedder",
@@ -41,12 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="settings:\n" + _settings(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="worker|export-model")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("worker", help="run one worker")
     commands.add_parser("export-model", help="make the model ready for workers")
+    add_arguments(commands.add_parser("reconcile", help="mend differences between the stores"))
     parsed = parser.parse_args(arguments)
     try:
-        return _worker() if parsed.command == "worker" else _export_model()
+        match parsed.command:
+            case "worker":
+                return _worker()
+            case "reconcile":
+                return _reconcile(options(parsed))
+            case _:
+                return _export_model()
     except SettingsError as error:
         sys.stderr.write(f"{error}\nSee python -m embedder --help\n")
         return 2
@@ -73,6 +83,14 @@ def _export_model() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
+
+
+def _reconcile(asked: Options) -> int:
+    settings = Settings.load()
+    configure(settings.log, service="reconcile", stream=sys.stderr)
+    from embedder.reconcile_bootstrap import reconcile  # noqa: PLC0415 - as above
+
+    return asyncio.run(run(asked, lambda plan, watch: reconcile(settings, plan, watch)))
 
 
 def _say(line: str) -> None:

@@ -138,7 +138,11 @@ class Checker:
             for replica, known in self._evidence.tasks.items():
                 if outcome.task_id not in known and outcome.version >= deleted:
                     yield Kind.LOST, f"operation {intent.n}: {replica} knows no {outcome.task_id}"
-                elif outcome.task_id in known and outcome.version < deleted:
+                elif (
+                    outcome.task_id in known
+                    and outcome.version < deleted
+                    and intent.operation.is_upload  # a view keeps deletes: they are its proof
+                ):
                     what = f"{replica} still knows task {outcome.task_id}"
                     yield Kind.RESURRECTED, f"deleted as of {deleted}, and {what}"
 

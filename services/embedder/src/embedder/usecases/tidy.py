@@ -6,6 +6,7 @@ from kartoteka_contracts.ids import CabinetId, DocumentId, Version
 from kartoteka_contracts.keys import body_prefix, record_prefix, record_version
 from kartoteka_contracts.records import DocumentRecord, read_record
 from kartoteka_runtime.logs import get_logger
+from kartoteka_runtime.objects import ObjectMissingError
 
 __all__ = ["OlderBodies"]
 
@@ -53,7 +54,10 @@ class OlderBodies:
             recorded = record_version(key)
             if recorded is None or recorded > version:
                 continue
-            record = read_record(await self._bodies.read(key))
+            try:
+                record = read_record(await self._bodies.read(key))
+            except ObjectMissingError:
+                continue  # reconciliation was faster: it takes the bodies, too
             if record is None:
                 # Of another release, or damaged. Its body stays; what is published is well.
                 _log.warning("record_unreadable", key=key)

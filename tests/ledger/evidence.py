@@ -80,10 +80,7 @@ async def gather_evidence(
 ) -> Evidence:
     """Read everything. The stack must be well and at rest."""
     evidence = Evidence()
-    for replica in replicas:
-        evidence.tasks[replica.name] = {
-            task["task_id"]: task for cabinet in cabinets async for task in _tasks(replica, cabinet)
-        }
+    await _read_tasks(evidence, cabinets, replicas)
     await _read_index(evidence, qdrant_url)
     await asyncio.to_thread(_read_objects, evidence, objects)
     for letter in await read_all(kafka, "documents.dlq"):
@@ -94,6 +91,26 @@ async def gather_evidence(
     for n, document in enumerate(asked):
         await _ask(evidence, replicas[n % len(replicas)], document)
     return evidence
+
+
+async def _read_tasks(
+    evidence: Evidence, cabinets: tuple[int, ...], replicas: list[Replica]
+) -> None:
+    """Read all tasks from every replica, until they agree or have had the time to."""
+    for _ in range(_TRIES):
+        for replica in replicas:
+            evidence.tasks[replica.name] = {
+                task["task_id"]: task
+                for cabinet in cabinets
+                async for task in _tasks(replica, cabinet)
+            }
+        first, *others = (
+            {task_id: task["status"] for task_id, task in tasks.items()}
+            for tasks in evidence.tasks.values()
+        )
+        if all(other == first for other in others):
+            return
+        await asyncio.sleep(1)
 
 
 async def _tasks(replica: Replica, cabinet: int) -> AsyncIterator[dict[str, Any]]:

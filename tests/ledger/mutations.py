@@ -69,6 +69,13 @@ MUTATIONS: Final = (
                 old='acks="all",\n            enable_idempotence=True,',
                 new="acks=0,\n            enable_idempotence=False,",
             ),
+            Edit(
+                path="kartoteka_runtime/producer.py",
+                old="        metadata = ack.result()\n",
+                new="        metadata = ack.result()\n"
+                "        if metadata is None:\n"
+                "            return Delivered(topic=topic, partition=0, offset=0)\n",
+            ),
         ),
         faults={"block connections": 1},
         targets=frozenset({"kafka"}),

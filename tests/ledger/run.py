@@ -167,7 +167,7 @@ async def _work_and_harm(
 
 async def _reconcile(plant: Plant, parts: _Parts) -> str:
     """Reconcile, and wait for the work that this sent again."""
-    said = await plant.stack.run(["embedder", "reconcile", "--older-than", "0"])
+    said = await plant.stack.run(["embedder", "reconcile", "--grace", "1", "--orphan-age", "1"])
     parts.book.ledger.note("reconcile", text=said[-2000:])
     await asyncio.sleep(2)
     await parts.watch.all_ended(within=_END_SECONDS, quiet=_QUIET_SECONDS)

@@ -113,13 +113,31 @@ async def test_all_who_wait_share_one_prober_and_go_on_together(
     assert store.calls == 100
 
 
-async def test_an_outage_uses_up_no_tries(outages: Outages, store: Store) -> None:
-    for _ in range(5):
-        store.is_away = True
-        waiting = asyncio.create_task(outages.through(store.call))
-        await eventually(lambda: bool(store.holds))
-        store.is_away = False
-        assert await waiting == "done"
+@pytest.mark.parametrize(
+    "script",
+    ["away away away away", "fails fails away fails fails"],
+    ids=["outages-only", "outage-between-failures"],
+)
+async def test_an_outage_uses_up_no_tries(outages: Outages, store: Store, script: str) -> None:
+    steps = iter(script.split())
+
+    async def call() -> str:
+        step = next(steps, "works")
+        if step == "works":
+            return "done"
+        store.is_away = step == "away"
+        raise UnavailableError("index_unavailable")
+
+    async def mend() -> None:
+        while True:
+            await eventually(lambda: bool(store.holds))
+            store.is_away = False
+            await eventually(lambda: not store.holds)
+
+    mending = asyncio.create_task(mend())
+    assert await outages.through(call) == "done"
+    mending.cancel()
+    await asyncio.wait([mending])
 
 
 async def test_failures_while_the_dependency_is_well_are_the_calls_own(

@@ -33,6 +33,10 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     await made.index.close()
 
 
+async def _well() -> None:
+    """Answer a probe."""
+
+
 def _settle(world: World, *, retries: int = 3, metrics: Metrics | None = None) -> SettleJobs:
     return SettleJobs(
         work=world.work(),
@@ -47,6 +51,7 @@ def _settle(world: World, *, retries: int = 3, metrics: Metrics | None = None) -
                     probe=world.objects.probe,
                 ),
                 Dependency(name="index", code="index_unavailable", probe=world.index.ping),
+                Dependency(name="event_log", code="event_log_unavailable", probe=_well),
             ],
             pause=Backoff(base=0.001, limit=0.01),
         ),
@@ -148,6 +153,22 @@ async def test_one_body_that_may_not_be_read_becomes_its_documents_own_trouble(
     assert (status.error.code, status.status) == ("object_store_unavailable", TaskStatus.RETRYING)
 
 
+async def test_a_send_is_repeated_until_kafka_takes_it(world: World) -> None:
+    job = await world.accept("text", version=1)
+    send, failures = world.log.send, 7
+
+    async def refuse(*args: Any, **kwargs: Any) -> Any:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise UnavailableError("event_log_unavailable", "refused, though Kafka is there")
+        return await send(*args, **kwargs)
+
+    world.log.send = refuse  # type: ignore[method-assign] # the planted fault
+    await _settle(world).handle(job, Lease())
+    assert (await _status(world)).status is TaskStatus.SUCCEEDED
+
+
 async def test_a_cancellation_that_is_tried_again_says_nothing_about_its_task(
     world: World,
 ) -> None:
@@ -157,11 +178,8 @@ async def test_a_cancellation_that_is_tried_again_says_nothing_about_its_task(
     async def refuse(*_args: object, **_kwargs: object) -> None:
         raise UnavailableError("index_unavailable", "planted")
 
-    async def well() -> None:
-        return None
-
     world.index.decide = refuse  # type: ignore[method-assign] # the planted fault
-    world.index.ping = well  # type: ignore[method-assign] # it is up, and refuses
+    world.index.ping = _well  # type: ignore[method-assign] # it is up, and refuses
     await _settle(world).handle(cancellation, Lease())
     assert [topic for topic, *_ in world.log.sent] == ["documents.retry"]
     world.log.sent.clear()

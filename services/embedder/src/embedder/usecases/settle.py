@@ -235,8 +235,7 @@ class SettleJobs:
         except Exception:  # noqa: BLE001 - raised from here it would end one worker after the other
             # The index does not even take the failure. The dead letter and the status do.
             _log.exception("failure_not_noted", task_id=job.event.task_id, code=code)
-            ends_task = not isinstance(job.event, TaskCancellationRequested)
-            return Failed(code=code, message=message, stage=stage, ends_task=ends_task)
+            return Failed(code=code, message=message, stage=stage)
 
     async def _bury(self, job: Job, failed: Failed) -> None:
         """Dead letter first, then the end of the task."""

@@ -29,8 +29,6 @@ __all__ = ["RunPlan", "run_ledger"]
 _HEAL_SECONDS: Final = 120.0
 _END_SECONDS: Final = 300.0
 """For all tasks to end after healing."""
-_QUIET_SECONDS: Final = 60.0
-"""Without any end in this time, none will come: above twice the longest wait between two tries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +43,8 @@ class RunPlan:
     has_disks: bool = True
     reconciles: bool = True
     """Whether what was left over is repaired before the check, as it is in operation."""
+    quiet_seconds: float = 60.0
+    """Without any end in this time, none will come: above twice the longest wait of a try."""
     stops_at_first: bool = False
     """Whether the first finding ends the run."""
 
@@ -130,10 +130,10 @@ async def _run_phases(
         more["heal_seconds"] = round(await plant.heal(_HEAL_SECONDS), 1)
         if not (plan.stops_at_first and parts.findings.all):
             more["end_seconds"] = round(
-                await parts.watch.all_ended(within=_END_SECONDS, quiet=_QUIET_SECONDS), 1
+                await parts.watch.all_ended(within=_END_SECONDS, quiet=plan.quiet_seconds), 1
             )
             if features.reconcile and plan.reconciles:
-                more["reconcile"] = await _reconcile(plant, parts)
+                more["reconcile"] = await _reconcile(plan, plant, parts)
             await parts.watch.close()
             await _check(plan, plant, parts, features, more)
     finally:
@@ -165,12 +165,12 @@ async def _work_and_harm(
         await asyncio.gather(work, harm)
 
 
-async def _reconcile(plant: Plant, parts: _Parts) -> str:
+async def _reconcile(plan: RunPlan, plant: Plant, parts: _Parts) -> str:
     """Reconcile, and wait for the work that this sent again."""
     said = await plant.stack.run(["embedder", "reconcile", "--grace", "1", "--orphan-age", "1"])
     parts.book.ledger.note("reconcile", text=said[-2000:])
     await asyncio.sleep(2)
-    await parts.watch.all_ended(within=_END_SECONDS, quiet=_QUIET_SECONDS)
+    await parts.watch.all_ended(within=_END_SECONDS, quiet=plan.quiet_seconds)
     return said.strip().splitlines()[-1] if said.strip() else ""
 
 

@@ -71,6 +71,18 @@ def test_people_get_text() -> None:
     assert "chunks=12" in out.getvalue()
 
 
+def test_a_stack_shows_no_local_variable_to_people_either() -> None:
+    out = io.StringIO()
+    configure(LogSettings(format="console"), service="test", stream=out)
+    text = "the text of " + "a document"
+    try:
+        raise ValueError("planted") from ZeroDivisionError(len(text))
+    except ValueError:
+        get_logger("a").exception("it_failed")
+    assert "ValueError: planted" in out.getvalue()
+    assert text not in out.getvalue()
+
+
 def test_configured_twice_a_line_is_written_once() -> None:
     out = io.StringIO()
     for _ in range(2):

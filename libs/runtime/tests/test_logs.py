@@ -76,10 +76,10 @@ def test_a_stack_shows_no_local_variable_to_people_either() -> None:
     configure(LogSettings(format="console"), service="test", stream=out)
     text = "the text of " + "a document"
     try:
-        raise ValueError("planted") from ZeroDivisionError(len(text))
+        _ = int(text[:3])
     except ValueError:
         get_logger("a").exception("it_failed")
-    assert "ValueError: planted" in out.getvalue()
+    assert "ValueError: invalid literal" in out.getvalue()
     assert text not in out.getvalue()
 
 

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from dispatching_world import BULK, INTERACTIVE, RETRY, Handler, Log, dispatching, settled
+from dispatching_world import BULK, INTERACTIVE, LIMITS, RETRY, Handler, Log, dispatching, settled
 
-from embedder.entrypoints.dispatcher import Dispatcher
+from embedder.entrypoints.dispatcher import Dispatcher, HandlerBrokeError
 from kartoteka_testkit.frozen_clock import FrozenClock
 
 
@@ -188,3 +188,17 @@ async def test_a_held_dispatcher_starts_nothing_and_lets_nothing_in(
     await waiting
     await settled()
     assert sorted(handler.began) == ["a@1", "b@1", "r@1"]
+
+
+async def test_a_broken_handler_ends_the_run_while_retries_are_held(
+    handler: Handler, clock: FrozenClock
+) -> None:
+    dispatcher = Dispatcher(handler, LIMITS, clock=clock)
+    run = asyncio.create_task(dispatcher.run())
+    log = Log(dispatcher)
+    log.turn()
+    await log.send("later", topic=RETRY, not_before_ms=_due(clock))
+    await log.send("a")
+    await handler.end("a", error=ValueError("planted"))
+    with pytest.raises(HandlerBrokeError):
+        await asyncio.wait_for(run, 5)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -378,10 +379,9 @@ class Dispatcher:
                     continue
                 due_ms = self._due.next_ms
                 seconds = None if due_ms is None else max(0.0, (due_ms - self._now_ms()) / 1000)
-            try:
-                await asyncio.wait_for(changed.wait(), seconds)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):  # wait_for may swallow a cancellation
+                    await changed.wait()
 
     # --- small things ---------------------------------------------------------------------------
 

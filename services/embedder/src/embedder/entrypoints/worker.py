@@ -120,7 +120,8 @@ class Worker:
         attempt = 0
         while True:
             try:
-                await asyncio.wait_for(gate.check(), _GATE_SECONDS)
+                async with asyncio.timeout(_GATE_SECONDS):  # wait_for may swallow a stop
+                    await gate.check()
             except (KartotekaError, OSError) as error:
                 reason = str(error) or type(error).__name__
                 self._health.hold(gate.name, reason)

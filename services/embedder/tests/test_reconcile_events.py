@@ -222,8 +222,9 @@ async def test_a_lost_delete_of_a_cabinet_is_done_and_then_forgotten(world: Reco
         await world.run(await world.upload(name, external_id=name))
     event = await world.delete_cabinet()
     kept = await world.upload("kept", external_id="c")
-    world.later(HOUR)
+    world.later(2 * HOUR)
     report = await world.reconcile()
+    assert len(await world.objects.keys(cabinet_deletions_prefix(event.cabinet_id))) == 1
     assert report.mended == {Mend.CABINET_DELETION: 1, Mend.SUBMITTED: 1}
     assert await world.process_emitted() == 2
     assert await world.texts() == ["kept"]
@@ -271,6 +272,17 @@ async def test_a_delete_of_a_cabinet_is_finished_where_it_died_half_way(
     world.later(DAY)
     await world.reconcile()
     assert world.emitted() == []
+
+
+async def test_a_delete_of_a_cabinet_is_due_while_a_document_without_record_is_there(
+    world: ReconcileWorld,
+) -> None:
+    await world.run(await world.upload("one"))
+    await world.objects.delete(await world.objects.keys("cabinets/7/records/"))
+    event = await world.delete_cabinet()
+    world.later(HOUR)
+    await world.reconcile()
+    assert world.emitted() == [event]
 
 
 async def test_every_cabinet_is_reconciled_or_only_the_one_that_is_asked_for(

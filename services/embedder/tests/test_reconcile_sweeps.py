@@ -14,7 +14,7 @@ from embedder.domain.job import Job
 from embedder.usecases.reconcile_report import Left, Mend, Seen
 from embedder.usecases.reconcile_rules import Ages
 from kartoteka_contracts.ids import Epoch, replay_task_id
-from kartoteka_contracts.keys import body_key, cancel_key, claim_key, record_prefix
+from kartoteka_contracts.keys import body_key, cancel_key, claim_key, record_prefix, record_version
 from kartoteka_index.manifest import Outcome
 from kartoteka_testkit import builders
 
@@ -245,6 +245,31 @@ async def test_a_tombstone_stays_where_the_document_was_uploaded_again(
     assert (await world.manifest(again)).outcome is Outcome.DELETED
     await world.run(again)
     assert await world.texts() == ["again"]
+
+
+async def test_a_tombstone_stays_where_the_document_was_deleted_again(
+    world: ReconcileWorld,
+) -> None:
+    await world.run(await world.delete())
+    world.later(46 * DAY)
+    again = await world.delete()
+    world.topics.put(again)
+    await world.reconcile()
+    (record,) = await world.objects.keys("cabinets/")
+    assert record_version(record) == again.event.version
+    assert (await world.manifest(again)).outcome is Outcome.DELETED
+
+
+async def test_the_record_of_a_delete_stays_as_long_as_its_tombstone(
+    world: ReconcileWorld, tmp_path: Path
+) -> None:
+    asked = world.clock.now() - 46 * DAY
+    job = await world.accept_delete(version=int(asked.timestamp() * 1_000_000))
+    await world.run(job)  # today
+    (record,) = await world.objects.keys("cabinets/")
+    _aged(world, tmp_path, record, 46 * DAY)
+    assert (await world.reconcile()).mended == {}
+    assert await _lies(world, record)
 
 
 async def test_marks_of_decided_works_go_and_others_stay(world: ReconcileWorld) -> None:

@@ -237,3 +237,40 @@ def test_settings_come_from_variables(tmp_path: Path) -> None:
     assert (settings.backend, settings.precision, settings.threads) == ("hash", "bf16", 2)
     assert ModelSettings.model_validate_json(settings.model_dump_json()) == settings
     assert json.loads(settings.model_dump_json())["path"] is None
+
+
+def agreeing(*good: str) -> Callable[[str], dict[str, object]]:
+    def attempt(form: str) -> dict[str, object]:
+        if form not in good:
+            raise ExportedModelError(f"{form} differs")
+        return {"cosine_min": 1.0}
+
+    return attempt
+
+
+@pytest.mark.parametrize(
+    ("good", "form", "said"),
+    [
+        (("LEAN", "PLAIN"), "lean", []),
+        (("PLAIN",), "as it is", ["The lean form will not do: LEAN differs"]),
+    ],
+    ids=["agrees", "differs"],
+)
+def test_a_faster_form_is_taken_only_where_it_agrees(
+    good: tuple[str, ...], form: str, said: list[str]
+) -> None:
+    heard: list[str] = []
+
+    result = model_export.first_that_agrees(
+        [("lean", "LEAN"), ("as it is", "PLAIN")], agreeing(*good), heard.append
+    )
+
+    assert result == {"cosine_min": 1.0, "form": form}
+    assert heard == said
+
+
+def test_an_export_of_which_no_form_agrees_is_refused() -> None:
+    with pytest.raises(ExportedModelError, match="PLAIN differs"):
+        model_export.first_that_agrees(
+            [("lean", "LEAN"), ("as it is", "PLAIN")], agreeing(), lambda _: None
+        )

@@ -12,10 +12,10 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -41,8 +41,11 @@ from embedder.domain.model import ModelSpec
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from torch.nn import Module
 
-__all__ = ["main"]
+__all__ = ["first_that_agrees", "main"]
+
+Form = TypeVar("Form")
 
 _DEFAULT_MAX_TOKENS = 512
 _MODEL_FILES = ("modules.json", "config.json")
@@ -106,10 +109,13 @@ def _export(
     spec = _describe(model, key.source.name, tokenizer)
     result: dict[str, Any] = {}
     if settings.backend == "openvino":
-        say("Converting")
-        _convert(model, folder / "model.xml", longest=spec.max_tokens)
-        say("Comparing with the original")
-        result = _self_check(model, spec, tokenizer, settings, folder / "model.xml")
+        result = _network(
+            model,
+            folder / "model.xml",
+            lambda ir: _self_check(model, spec, tokenizer, settings, ir),
+            longest=spec.max_tokens,
+            say=say,
+        )
         say(f"{result['texts']} texts, cosine at least {result['cosine_min']:.5f}")
     ExportedModel.write_meta(
         folder,
@@ -163,13 +169,64 @@ def _specials(model: "SentenceTransformer") -> tuple[tuple[int, ...], tuple[int,
     raise ExportedModelError("the tokenizer does more than put special tokens around a text")
 
 
-def _convert(model: "SentenceTransformer", path: Path, *, longest: int) -> None:
+def _network(
+    model: "SentenceTransformer",
+    path: Path,
+    check: Callable[[Path], dict[str, Any]],
+    *,
+    longest: int,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Write the fastest form of the model that passes the check; return what the check says."""
+    from embedder.adapters.inference.lean_bert import (  # noqa: PLC0415 - not when cached
+        lean_sentence_vectors,
+    )
+    from embedder.adapters.inference.torch_backend import SentenceVectors  # noqa: PLC0415
+
+    def attempt(module: "Module") -> dict[str, Any]:
+        say("Converting")
+        for old in (path, path.with_suffix(".bin")):
+            old.unlink(missing_ok=True)  # not overwritten: a network may still be reading it
+        _convert(module, path, longest=longest)
+        say("Comparing with the original")
+        return check(path)
+
+    forms: list[tuple[str, Module]] = [("as it is", SentenceVectors(model))]
+    lean = lean_sentence_vectors(list(model))
+    if lean is not None:
+        forms.insert(0, ("lean", lean))
+    return first_that_agrees(forms, attempt, say)
+
+
+def first_that_agrees(
+    forms: Sequence[tuple[str, Form]],
+    attempt: Callable[[Form], dict[str, Any]],
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Return what the first form that can be converted and agrees gives, with its name.
+
+    Args:
+        forms: name and form, the fastest first.
+        attempt: converts and compares; raises ExportedModelError.
+        say: is told why a form was passed over.
+
+    Raises:
+        ExportedModelError: the last form will not do either.
+    """
+    *faster, last = forms
+    for name, form in faster:
+        try:
+            return {**attempt(form), "form": name}
+        except ExportedModelError as error:
+            say(f"The {name} form will not do: {error}")
+    return {**attempt(last[1]), "form": last[0]}
+
+
+def _convert(module: "Module", path: Path, *, longest: int) -> None:
     # The converter reports each run to its vendor unless this module is missing.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino  # noqa: PLC0415 - after the line above, and not when cached
     import torch  # noqa: PLC0415 - not when cached
-
-    from embedder.adapters.inference.torch_backend import SentenceVectors  # noqa: PLC0415
 
     # Two rows of unlike length: a trace without padding would leave the mask out.
     ids = torch.ones((2, min(16, longest)), dtype=torch.int64)
@@ -180,7 +237,7 @@ def _convert(model: "SentenceTransformer", path: Path, *, longest: int) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the tracer's: the self-check is what decides
             network = openvino.convert_model(
-                SentenceVectors(model),
+                module,
                 example_input={"input_ids": ids, "attention_mask": mask},
                 input=[
                     (name, shape, openvino.Type.i64) for name in ("input_ids", "attention_mask")

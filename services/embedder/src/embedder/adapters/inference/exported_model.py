@@ -30,8 +30,8 @@ __all__ = [
     "with_prompts",
 ]
 
-FORMAT: Final = 1
-"""Raised when the layout of the folder changes: older exports are then made anew."""
+FORMAT: Final = 2
+"""Raised when the folder's layout or the network's form changes: older exports are made anew."""
 
 _META: Final = "meta.json"
 _TOKENIZER: Final = "tokenizer.json"

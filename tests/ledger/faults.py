@@ -119,6 +119,19 @@ async def _block(plant: Plant, target: str, random: Random) -> None:
         link.unblock()
 
 
+async def _delay(plant: Plant, target: str, random: Random) -> None:
+    """Let requests arrive late, when newer ones have long been answered."""
+    link = plant.links[target]
+    late = link.hold_back()
+    try:
+        await asyncio.sleep(random.uniform(0.2, 1.0))
+        link.let_pass()
+        await asyncio.sleep(random.uniform(1.5, 5.0))
+    finally:
+        link.let_pass()
+        late.set()
+
+
 async def _fill(plant: Plant, target: str, random: Random) -> None:
     disk = plant.disks[target]
     await asyncio.to_thread(disk.fill)
@@ -143,5 +156,6 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "cut connections": Fault(of="link", harm=_cut, weight=2),
     "drop answers": Fault(of="link", harm=_drop, weight=2),
     "block connections": Fault(of="link", harm=_block, weight=2),
+    "delay requests": Fault(of="link", harm=_delay),
     "fill disk": Fault(of="disk", harm=_fill, weight=2),
 }

@@ -122,7 +122,9 @@ MUTATIONS: Final = (
                 new="= []\n    if only_while",
             ),
         ),
-        faults={"zombie embedder": 1},
+        faults={"delay requests": 1},
+        targets=frozenset({"qdrant of embedder-0", "qdrant of embedder-1"}),
+        overlap=1.0,
         operations=_VERSIONS,
     ),
     Mutation(

@@ -49,6 +49,7 @@ class TcpProxy:
         for event in self._flowing.values():
             event.set()
         self._answers_to_drop = 0
+        self._late: asyncio.Event | None = None
 
     @property
     def address(self) -> str:
@@ -82,6 +83,18 @@ class TcpProxy:
         for event in self._flowing.values():
             event.set()
 
+    def hold_back(self) -> asyncio.Event:
+        """Keep what clients send from now on, until the returned event is set.
+
+        It then reaches the server whatever became of its sender: as late packets do.
+        """
+        self._late = asyncio.Event()
+        return self._late
+
+    def let_pass(self) -> None:
+        """Let through what clients send from now on; what was held back stays held."""
+        self._late = None
+
     async def __aenter__(self) -> Self:
         host, _, port = self.address.rpartition(":")
         self._server = await asyncio.start_server(self._serve, host, int(port))
@@ -112,6 +125,9 @@ class TcpProxy:
             connection.abort()
 
     async def _to_server(self) -> bool:
+        late = self._late
+        if late is not None:
+            await late.wait()
         await self._flowing[Direction.TO_SERVER].wait()
         return True
 

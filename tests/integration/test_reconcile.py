@@ -26,7 +26,7 @@ from kartoteka_testkit import builders
 from kartoteka_testkit.kafka_topics import read_all
 from kartoteka_testkit.stack import Stack
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
 _EVENTS = (
     "document_submitted",
@@ -136,7 +136,7 @@ async def test_beside_live_work_only_orphans_are_removed(tmp_path: Path) -> None
         tasks: list[dict[str, Any]] = []
 
         async def upload() -> None:
-            for n in range(40):
+            for n in range(24):
                 body = f"walnut {n // 2} " + "and some more words. " * 400
                 tasks.append(await stack.client.accepted(f"live-{n // 2}.txt", body.encode()))
 
@@ -147,7 +147,7 @@ async def test_beside_live_work_only_orphans_are_removed(tmp_path: Path) -> None
         await work
         ends = [await stack.client.ended(task["task_id"]) for task in tasks]
         assert {end["status"] for end in ends} <= {"succeeded", "superseded", "unchanged"}
-        await _found(stack, "walnut", {"first.txt", *(f"live-{n}.txt" for n in range(20))})
+        await _found(stack, "walnut", {"first.txt", *(f"live-{n}.txt" for n in range(12))})
         last = await _reconcile(stack, "--orphan-age", "0")
         summaries.append(last)
         # An overtaken try's chunks may be there for a moment, until it removes them itself.
@@ -162,7 +162,7 @@ async def test_beside_live_work_only_orphans_are_removed(tmp_path: Path) -> None
             assert published is not None
             work_of = (manifest.document_id, published.version, published.epoch)
             assert await index.count(cabinet, *work_of) == published.chunks
-        assert len(page.manifests) == 21
+        assert len(page.manifests) == 13
         await index.close()
 
 

@@ -154,7 +154,10 @@ async def _check(steps: list[Step], hours: int, *, is_busy: bool) -> None:
         for step in steps:
             await history.go(step)
         world.later(timedelta(hours=hours))
-        if is_busy:  # beside what waits: none of it may be touched
+        if is_busy:  # beside what waits, all of it for a retry: none of it may be touched
+            world.topics.waiting_events = [
+                (job.event, world.clock.now()) for job in history.lingering
+            ]
             await world.reconcile(Ages(orphan=timedelta(0)))
             assert not {e.task_id for e in world.emitted()} & {
                 job.event.task_id for job in history.lingering

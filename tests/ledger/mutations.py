@@ -128,14 +128,15 @@ MUTATIONS: Final = (
         operations=_VERSIONS,
     ),
     Mutation(
-        name="writes not waited for, points not counted",
+        name="writes not confirmed, points not counted",
         edits=(
             Edit(
                 path="kartoteka_index/chunks.py",
                 old='            await attempt("upsert", partial(self._write, batch))',
-                new="            import asyncio\n\n"
-                "            writing = attempt('upsert', partial(self._write, batch))\n"
-                "            asyncio.ensure_future(writing)",
+                new="            try:\n"
+                '                await attempt("upsert", partial(self._write, batch))\n'
+                "            except UnavailableError:\n"
+                "                pass",
             ),
             Edit(
                 path="embedder/usecases/index_document.py",
@@ -143,7 +144,9 @@ MUTATIONS: Final = (
                 new="        if stored > total:",
             ),
         ),
-        faults={"kill qdrant": 2, "cut connections": 1},
+        faults={"block connections": 2, "cut connections": 1},
+        targets=frozenset({"qdrant of embedder-0", "qdrant of embedder-1"}),
+        overlap=1.0,
     ),
     Mutation(
         name="dead letter not awaited",

@@ -17,6 +17,8 @@ _DOWN: Final = (0.1, 3.0)
 _PAUSE: Final = (1.0, 2.0 * SESSION_SECONDS)
 _BLOCK: Final = (1.0, 6.0)
 _FULL: Final = (1.0, 5.0)
+_DECISION: Final = b"-documents/points/payload"
+"""In the conditional write of every manifest."""
 
 Harm = Callable[[Plant, str, Random], Awaitable[None]]
 
@@ -122,7 +124,8 @@ async def _block(plant: Plant, target: str, random: Random) -> None:
 async def _delay(plant: Plant, target: str, random: Random) -> None:
     """Let requests arrive late, when newer ones have long been answered."""
     link = plant.links[target]
-    late = link.hold_back()
+    only_decisions = target.startswith("qdrant") and random.random() < 1 / 2
+    late = link.hold_back(_DECISION if only_decisions else b"")
     try:
         await asyncio.sleep(random.uniform(0.2, 1.0))
         link.let_pass()

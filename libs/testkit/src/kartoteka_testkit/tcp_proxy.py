@@ -14,6 +14,9 @@ __all__ = ["Direction", "TcpProxy"]
 _READ_BYTES: Final = 1 << 16
 _CONNECT_SECONDS: Final = 5.0
 
+_Judge = Callable[[bytes], Awaitable[bool]]
+"""Takes what was read; returns when it may go on, False where the connection ends instead."""
+
 
 @unique
 class Direction(Enum):
@@ -50,6 +53,7 @@ class TcpProxy:
             event.set()
         self._answers_to_drop = 0
         self._late: asyncio.Event | None = None
+        self._kept = b""
 
     @property
     def address(self) -> str:
@@ -83,12 +87,15 @@ class TcpProxy:
         for event in self._flowing.values():
             event.set()
 
-    def hold_back(self) -> asyncio.Event:
+    def hold_back(self, containing: bytes = b"") -> asyncio.Event:
         """Keep what clients send from now on, until the returned event is set.
 
         It then reaches the server whatever became of its sender: as late packets do.
+
+        Args:
+            containing: only what has these bytes in it is kept.
         """
-        self._late = asyncio.Event()
+        self._late, self._kept = asyncio.Event(), containing
         return self._late
 
     def let_pass(self) -> None:
@@ -124,15 +131,15 @@ class TcpProxy:
             self._connections.discard(connection)
             connection.abort()
 
-    async def _to_server(self) -> bool:
+    async def _to_server(self, data: bytes) -> bool:
         late = self._late
-        if late is not None:
+        if late is not None and self._kept in data:
             await late.wait()
         await self._flowing[Direction.TO_SERVER].wait()
         return True
 
-    def _to_client(self, connection: _Connection) -> Callable[[], Awaitable[bool]]:
-        async def may_pass() -> bool:
+    def _to_client(self, connection: _Connection) -> _Judge:
+        async def may_pass(_: bytes) -> bool:
             if self._answers_to_drop > 0:
                 self._answers_to_drop -= 1
                 connection.abort()
@@ -146,10 +153,10 @@ class TcpProxy:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        may_pass: Callable[[], Awaitable[bool]],
+        may_pass: _Judge,
     ) -> None:
         while data := await reader.read(_READ_BYTES):
-            if not await may_pass():
+            if not await may_pass(data):
                 return
             writer.write(data)
             await writer.drain()

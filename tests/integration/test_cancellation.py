@@ -63,7 +63,7 @@ async def test_the_process_that_reads_a_cancelled_document_is_killed(stack: Stac
 
     async def is_parsing() -> bool:
         found = await client.task(task["task_id"])
-        return found["stage"] == "parsing"
+        return bool(found["stage"] == "parsing")
 
     await until(is_parsing, seconds=60, every=0.02)
     parsers = _children(stack.embedders[0].process.pid)

@@ -126,6 +126,8 @@ MUTATIONS: Final = (
         targets=frozenset({"qdrant of embedder-0", "qdrant of embedder-1"}),
         overlap=1.0,
         operations=_VERSIONS,
+        # Shorter than the delay: the work goes on, and its first write comes after newer ones.
+        settings={"QDRANT_TIMEOUT_SECONDS": "1"},
     ),
     Mutation(
         name="writes not confirmed, points not counted",

@@ -140,6 +140,7 @@ async def _run_phases(
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
+        await parts.watch.close()
         more["observations"] = parts.watch.observations
         more["searches"] = parts.watch.searches + parts.reader.answers
 

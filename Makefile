@@ -4,7 +4,7 @@ VENV := .venv/bin
 .DEFAULT_GOAL := help
 MINUTES ?= 3
 SEED ?= 1
-.PHONY: help run test check lint bench ledger ledger-mutants docs lock setup-run setup-test
+.PHONY: help run test test-model check lint bench ledger ledger-mutants docs lock setup-run setup-test
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ run: setup-run ## Start the whole system here and index the samples; Ctrl-C stop
 test: setup-test ## Run every check and every test, on real Kafka
 	@$(MAKE) --no-print-directory lint
 	@$(VENV)/pytest -q -n 3 --dist loadfile
+
+test-model: setup-test ## Let everything happen to documents in any order: 2000 runs of 50 steps
+	@$(VENV)/python -m tests.model $(MODEL)
 
 check: setup-test ## Run the quick part: style, types, layers, unit tests
 	@$(MAKE) --no-print-directory lint

@@ -142,6 +142,7 @@ async def _run_phases(
         await asyncio.gather(*background, return_exceptions=True)
         await parts.watch.close()
         more["observations"] = parts.watch.observations
+        more["empty_searches"] = parts.reader.empty
         more["searches"] = parts.watch.searches + parts.reader.answers
 
 

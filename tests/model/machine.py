@@ -1,9 +1,11 @@
 """The state machine: what clients, faults and time may do, in any order."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any, Final
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from kartoteka_contracts.events import DocumentSubmitted
 from tests.model.api import CABINETS, DOCUMENTS, Accepted, Document
@@ -18,12 +20,37 @@ _INTERACTIVE: Final = "documents.interactive"
 _BULK: Final = "documents.bulk"
 
 PICKS: Final = st.integers(0, 7)
-DOCUMENT: Final = st.sampled_from(DOCUMENTS)
+DOCUMENT: Final = st.sampled_from([DOCUMENTS[0], DOCUMENTS[0], *DOCUMENTS])
 TOPIC: Final = st.sampled_from([_INTERACTIVE, _INTERACTIVE, _BULK])
 SENT: Final = st.sampled_from([True, True, True, True, False])
-KIND: Final = st.sampled_from([1, 2, 3, 1, 2, 3, 0, "!encrypted", "?timeout"])
+KIND: Final = st.sampled_from([1, 2, 3, 2, 3, 0, "!encrypted", "!encrypted", "?timeout"])
 SECONDS: Final = st.sampled_from([1.0, 65.0, 300.0, 4000.0])
 FATE: Final = st.sampled_from([Fate.FAIL, Fate.LOST])
+
+
+WORK: Final = st.tuples(
+    PICKS, st.sampled_from([0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30]), st.integers(0, 3)
+)
+"""Which process goes on, how far, and in which order it does what it does at once."""
+
+
+def act(**drawn: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a rule of which the last part is work: something must go on between any two events."""
+
+    def decorate(action: Callable[..., None]) -> Callable[..., None]:
+        @wraps(action)
+        def acting(self: "DocumentLife", then: tuple[int, int, int], **values: Any) -> None:
+            action(self, **values)
+            self.world.loop.settle()
+            self.world.look()
+            self.world.step(*then)
+            self.world.glance()
+
+        marked: Callable[..., Any] = rule(then=WORK, **drawn)
+        made: Callable[..., None] = marked(acting)
+        return made
+
+    return decorate
 
 
 class DocumentLife(RuleBasedStateMachine):
@@ -38,16 +65,13 @@ class DocumentLife(RuleBasedStateMachine):
 
     @initialize(document=DOCUMENT)
     def first_upload(self, document: Document) -> None:
-        self.upload(document, 2, _INTERACTIVE, is_sent=True)
+        self._upload(document, 2, _INTERACTIVE, is_sent=True)
 
-    @rule(document=DOCUMENT, kind=KIND, topic=TOPIC, is_sent=SENT)
+    @act(document=DOCUMENT, kind=KIND, topic=TOPIC, is_sent=SENT)
     def upload(self, document: Document, kind: Any, topic: str, *, is_sent: bool) -> None:
-        self.bodies += 1
-        text = f"{document[0]}/{document[1]} body {self.bodies}"
-        body = kind if isinstance(kind, str) else "\n".join(f"{text} #{n}" for n in range(kind))
-        self._accept(document, body, {}, topic, is_sent=is_sent)
+        self._upload(document, kind, topic, is_sent=is_sent)
 
-    @rule(document=DOCUMENT, topic=TOPIC, is_sent=SENT, says=st.sampled_from([None, 1, 2]))
+    @act(document=DOCUMENT, topic=TOPIC, is_sent=SENT, says=st.sampled_from([None, 1, 2]))
     def upload_again(
         self, document: Document, topic: str, says: int | None, *, is_sent: bool
     ) -> None:
@@ -59,47 +83,47 @@ class DocumentLife(RuleBasedStateMachine):
             metadata = dict(last.event.metadata) if says is None else {"says": says}
             self._accept(document, last.body, metadata, topic, is_sent=is_sent)
 
-    @rule(document=DOCUMENT, topic=TOPIC, is_sent=SENT)
+    @act(document=DOCUMENT, topic=TOPIC, is_sent=SENT)
     def delete(self, document: Document, topic: str, *, is_sent: bool) -> None:
-        if any(_is_of(task, document) for task in self._uploads()):
-            self._pass_a_moment()
-            self.world.api.delete(document, topic, is_sent=is_sent)
-            self._go_on()
+        self._delete(document, topic, is_sent=is_sent)
 
-    @rule(document=DOCUMENT, kind=KIND, topic=TOPIC)
+    @act(document=DOCUMENT, kind=KIND, topic=TOPIC)
     def replace(self, document: Document, kind: Any, topic: str) -> None:
         """Delete, and upload again at once."""
-        self.delete(document, topic, is_sent=True)
-        self.upload(document, kind, topic, is_sent=True)
+        self._delete(document, topic, is_sent=True)
+        self._upload(document, kind, topic, is_sent=True)
 
-    @rule(cabinet=st.sampled_from(CABINETS), topic=TOPIC, is_sent=SENT)
+    @act(cabinet=st.sampled_from(CABINETS), topic=TOPIC, is_sent=SENT)
     def delete_cabinet(self, cabinet: Any, topic: str, *, is_sent: bool) -> None:
         self._pass_a_moment()
         self.world.api.delete_cabinet(cabinet, topic, is_sent=is_sent)
-        self._go_on()
 
-    @rule(pick=PICKS, topic=TOPIC, is_sent=SENT)
+    @act(pick=PICKS, topic=TOPIC, is_sent=SENT)
     def cancel(self, pick: int, topic: str, *, is_sent: bool) -> None:
-        """Cancel one of the newest tasks, unless the view says that it has ended."""
-        self.world.views[0].catch_up()
+        """Cancel one of the newest tasks, unless the view, which may be late, knows its end."""
         known = self.world.views[0].tasks
-        open_ = [
-            task
-            for task in self._uploads()
-            if task.event.task_id in known and not known[task.event.task_id].status.is_end
-        ]
+        ended = {task_id for task_id, task in known.items() if task.status.is_end}
+        open_ = [task for task in self._uploads() if task.event.task_id not in ended]
         if open_:
             self._pass_a_moment()
             self.world.api.cancel(open_[-1 - pick % len(open_)], topic, is_sent=is_sent)
-            self._go_on()
 
-    @rule(document=DOCUMENT)
+    @act(document=DOCUMENT, kind=KIND, work=WORK, topic=TOPIC)
+    def change_mind(
+        self, document: Document, kind: Any, work: tuple[int, int, int], topic: str
+    ) -> None:
+        """Upload, and cancel a little later."""
+        task = self._upload(document, kind, topic, is_sent=True)
+        self.world.step(*work)
+        self._pass_a_moment()
+        self.world.api.cancel(task, topic, is_sent=True)
+
+    @act(document=DOCUMENT)
     def reindex(self, document: Document) -> None:
         self._pass_a_moment()
         self.world.api.reindex(document)
-        self._go_on()
 
-    @rule(pick=PICKS)
+    @act(pick=PICKS)
     def replay(self, pick: int) -> None:
         letters = [
             record
@@ -109,102 +133,83 @@ class DocumentLife(RuleBasedStateMachine):
         if letters:
             self._pass_a_moment()
             self.world.api.replay(letters[pick % len(letters)])
-            self._go_on()
 
-    @rule(cabinet=st.sampled_from(CABINETS))
+    @act(cabinet=st.sampled_from(CABINETS))
     def search(self, cabinet: Any) -> None:
         if len(self.world.others) < 3:
             self.world.read(cabinet)
-            self._go_on()
 
     # --- work, in any order ---------------------------------------------------------------------
 
-    @rule(which=PICKS, steps=st.integers(1, 30), stride=st.integers(0, 3))
-    def work(self, which: int, steps: int, stride: int) -> None:
-        self.world.step(which, steps, stride)
-        self.world.glance()
+    @rule(work=st.lists(WORK, min_size=1, max_size=4))
+    def work(self, work: list[tuple[int, int, int]]) -> None:
+        for one in work:
+            self.world.step(*one)
+            self.world.glance()
 
-    @rule(which=PICKS, steps=st.integers(1, 12), stride=st.integers(0, 3))
-    def work_a_little(self, which: int, steps: int, stride: int) -> None:
-        self.world.step(which, steps, stride)
-        self.world.glance()
-
-    @rule(rounds=st.integers(1, 40))
-    def work_all(self, rounds: int) -> None:
+    @rule(rounds=st.integers(1, 60), seconds=SECONDS)
+    def work_all(self, rounds: int, seconds: float) -> None:
         for n in range(rounds):
             for which in range(len(self.world.processes)):
                 self.world.step(which, 1, n)
-
-    @rule(seconds=SECONDS)
-    def wait(self, seconds: float) -> None:
+        self.world.glance()
         self.world.loop.advance(seconds)
         self.world.look()
 
-    @rule()
-    def commit(self) -> None:
-        self.world.commit()
+    @act(seconds=SECONDS)
+    def wait(self, seconds: float) -> None:
+        self.world.loop.advance(seconds)
 
-    @rule(which=PICKS, count=st.integers(1, 5), replica=st.integers(0, 1))
-    def view(self, which: int, count: int, replica: int) -> None:
+    @act(which=PICKS, count=st.integers(1, 5), replica=st.integers(0, 1), again=PICKS)
+    def view(self, which: int, count: int, replica: int, again: int) -> None:
+        """Let a view read on, and sometimes read again what it has read."""
         self.world.views[replica].read(which, count)
-        self.world.look()
-
-    @rule(which=PICKS, count=st.integers(1, 5), replica=st.integers(0, 1))
-    def view_again(self, which: int, count: int, replica: int) -> None:
-        self.world.views[replica].rewind(which, count)
+        if again > 3:
+            self.world.views[replica].rewind(again, count)
 
     # --- faults ---------------------------------------------------------------------------------
 
-    @rule(which=PICKS, steps=st.integers(1, 12), stride=st.integers(0, 3), fate=FATE)
-    def fail(self, which: int, steps: int, stride: int, fate: Fate) -> None:
+    @act(work=WORK, fate=FATE)
+    def fail(self, work: tuple[int, int, int], fate: Fate) -> None:
         """Let a call fail, after some that do not: before it takes effect, or after it."""
-        self.world.step(which, steps, stride, fate)
+        self.world.step(*work, fate)
 
-    @rule(which=PICKS)
+    @act(which=PICKS)
     def crash(self, which: int) -> None:
         everybody = [*self.world.workers, *self.world.zombies]
-        if everybody:
-            self.world.crash(everybody[which % len(everybody)])
+        self.world.crash(everybody[which % len(everybody)])
         if not self.world.workers:
             self.world.join()
-        self._go_on()
 
-    @precondition(lambda self: len(self.world.workers) < 2)
-    @rule()
-    def join(self) -> None:
-        self.world.join()
-        self._go_on()
-
-    @rule(which=PICKS)
+    @act(which=PICKS)
     def pause(self, which: int) -> None:
-        """Let a worker be taken for dead; it works on when it is stepped."""
-        if len(self.world.zombies) < 2:
-            self.world.leave(self.world.workers[which % len(self.world.workers)])
-            if not self.world.workers:
-                self.world.join()
-            self._go_on()
+        """Let a worker be taken for dead, which works on when it is stepped; or find out."""
+        zombies, workers = self.world.zombies, self.world.workers
+        if zombies and (which > 3 or len(zombies) > 1):
+            self.world.rejoin(zombies[which % len(zombies)])
+            return
+        self.world.leave(workers[which % len(workers)])
+        if not workers:
+            self.world.join()
 
-    @precondition(lambda self: self.world.zombies)
-    @rule(which=PICKS)
-    def rejoin(self, which: int) -> None:
-        self.world.rejoin(self.world.zombies[which % len(self.world.zombies)])
-        self._go_on()
-
-    @rule(is_committed=st.booleans())
+    @act(is_committed=st.booleans())
     def rebalance(self, *, is_committed: bool) -> None:
-        self.world.rebalance(commit=is_committed)
-        self._go_on()
+        """Let a worker join where there is room, or share out the partitions anew."""
+        if len(self.world.workers) < 2:
+            self.world.join()
+        else:
+            self.world.rebalance(commit=is_committed)
 
-    @rule(what=st.sampled_from([INDEX, OBJECT_STORE, EVENT_LOG]))
-    def outage(self, what: str) -> None:
+    @act(what=st.sampled_from([INDEX, OBJECT_STORE, EVENT_LOG]), work=WORK, lasts=PICKS)
+    def outage(self, what: str, work: tuple[int, int, int], lasts: int) -> None:
+        """Let a store be away, or the log: for a while, or until the next outage ends."""
         self.world.away.add(what)
+        self.world.step(*work)
+        if lasts < 6:
+            self.world.away.clear()
+            self.world.loop.advance(20.0)
 
-    @precondition(lambda self: self.world.away)
-    @rule()
-    def outage_ends(self) -> None:
-        self.world.away.clear()
-
-    @rule(pick=PICKS)
+    @act(pick=PICKS)
     def duplicate(self, pick: int) -> None:
         """Let an event be there twice: its producer has repeated it."""
         log = self.world.stores.log
@@ -212,13 +217,11 @@ class DocumentLife(RuleBasedStateMachine):
         if records:
             again = records[-1 - pick % len(records)]
             log.append(again.topic, again.key.decode(), again.value or b"", again.headers)
-            self._go_on()
 
-    @rule()
+    @act()
     def reconcile(self) -> None:
         if len(self.world.others) < 3:
             self.world.reconcile()
-            self._go_on()
 
     # --- the end --------------------------------------------------------------------------------
 
@@ -239,17 +242,23 @@ class DocumentLife(RuleBasedStateMachine):
 
     def _accept(
         self, document: Document, body: str, metadata: dict[str, Any], topic: str, *, is_sent: bool
-    ) -> None:
+    ) -> Accepted:
         self._pass_a_moment()
-        self.world.api.upload(document, body, metadata, topic, is_sent=is_sent)
-        self._go_on()
+        return self.world.api.upload(document, body, metadata, topic, is_sent=is_sent)
 
     def _pass_a_moment(self) -> None:
         self.world.loop.advance(0.001)
 
-    def _go_on(self) -> None:
-        self.world.loop.settle()
-        self.world.look()
+    def _upload(self, document: Document, kind: Any, topic: str, *, is_sent: bool) -> Accepted:
+        self.bodies += 1
+        text = f"{document[0]}/{document[1]} body {self.bodies}"
+        body = kind if isinstance(kind, str) else "\n".join(f"{text} #{n}" for n in range(kind))
+        return self._accept(document, body, {}, topic, is_sent=is_sent)
+
+    def _delete(self, document: Document, topic: str, *, is_sent: bool) -> None:
+        if any(_is_of(task, document) for task in self._uploads()):
+            self._pass_a_moment()
+            self.world.api.delete(document, topic, is_sent=is_sent)
 
 
 def _is_of(task: Accepted, document: Document) -> bool:

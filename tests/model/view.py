@@ -1,12 +1,19 @@
 """A replica's view of tasks: its own reading and rule, fed in any order, any number of times."""
 
+from typing import Final
+
 from embedder.domain.window import Place
 from ingest_api.adapters.log_records import BatchBuilder
 from ingest_api.domain.task import Task, merged
 from kartoteka_contracts.ids import TaskId
+from kartoteka_contracts.topics import TOPICS, Service
 from tests.model.memory_log import MemoryLog, Stored
 
 __all__ = ["View"]
+
+_TOPICS: Final = frozenset(
+    topic.name for topic in TOPICS.values() if Service.VIEW in topic.consumers
+)
 
 
 class View:
@@ -20,7 +27,7 @@ class View:
 
     def read(self, pick: int, count: int) -> None:
         """Read some records of one partition."""
-        places = sorted(self._log.records)
+        places = sorted(place for place in self._log.records if place.topic in _TOPICS)
         if not places:
             return
         place = places[pick % len(places)]

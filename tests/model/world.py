@@ -212,6 +212,7 @@ class World:
 
     def until_quiet(self) -> None:
         """Let everything go on, and time pass, until all that was asked for is acknowledged."""
+        self.loop.settle()
         for _ in range(_MOST_ROUNDS):
             processes = self.processes
             for process in processes:

@@ -65,7 +65,7 @@ def _plan(mutation: Mutation, env: dict[str, str], seed: int) -> RunPlan:
         has_disks=False,
         # A bug that is repaired before anybody looks is a bug all the same.
         reconciles=False,
-        quiet_seconds=35,
+        quiet_seconds=35 if mutation.edits else 60,
         stops_at_first=True,
     )
 
@@ -106,7 +106,7 @@ def main() -> int:
         tried = _try(mutation, options.seed, folder)
         rows.append(tried)
         print(tried.row(), flush=True)
-        if tried.is_caught:
+        if tried.is_caught and not options.control:
             shutil.rmtree(folder, ignore_errors=True)
         else:
             print(f"history and logs: {folder}", flush=True)

@@ -184,7 +184,9 @@ class Api:
             assert isinstance(event, Work)
             known = self.tasks[event.replay_of or event.task_id]
             accepted = Accepted(event=event, body=known.body, has_record=False)
-            self.tasks.setdefault(event.task_id, accepted)
+            if event.task_id in self.tasks:
+                return  # another letter of the same work was replayed
+            self.tasks[event.task_id] = accepted
         self.stores.log.append(replay.topic, replay.key, replay.value, replay.headers)
 
     # --- small things ---------------------------------------------------------------------------

@@ -15,6 +15,7 @@ _RUNS: Final = 150
 _STEPS: Final = 30
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_planted_bug_is_found(bug: Bug, tmp_path: Path) -> None:
     env = copy_packages(tmp_path / "packages")

@@ -65,13 +65,13 @@ def test_the_higher_work_wins_in_every_order_and_the_loser_knows(
 
 @settings(max_examples=200, deadline=None)
 @given(
-    order=st.lists(st.integers(0, 1), max_size=40),
-    # A search for more than there is goes round again for every chunk that is not published; its
-    # three rounds are enough for one publication meanwhile, the others' for two.
-    asked=st.sampled_from([(1, 3), (3, 3), (12, 2)]),
+    order=st.lists(st.integers(0, 1), max_size=60),
+    asked=st.sampled_from([(1, 3), (3, 3), (12, 2), (12, 6)]),
 )
 # A half-written version is left out of the next round, and published and swept for before it.
 @example(order=[0, 0, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1], asked=(12, 2))
+# A publication between any two readings of one search.
+@example(order=[1, 1, *[0] * 5] * 6, asked=(12, 6))
 def test_a_search_sees_one_whole_version_at_every_moment_of_a_publication(
     order: list[int], asked: tuple[int, int]
 ) -> None:

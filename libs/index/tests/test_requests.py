@@ -119,7 +119,7 @@ async def test_a_search_reads_the_manifests_of_all_its_hits_in_one_request() -> 
     assert demands["limit"] == 2 * 18 + 20
 
 
-async def test_a_search_goes_round_three_times_at_most() -> None:
+async def test_a_search_among_half_written_documents_goes_round_three_times_at_most() -> None:
     qdrant, index = await _opened()
     for n in range(100):
         await Case(index, cabinet(), f"{n}.txt").write(5)

@@ -19,6 +19,9 @@ from kartoteka_index.search import Hit, SearchQuery
 __all__ = ["Index"]
 
 _ROUNDS: Final = 3
+_ROUNDS_WHEN_OVERTAKEN: Final = 12
+"""Each further one means that a document in question was published anew within a few
+milliseconds."""
 _SPARE: Final = 20
 
 
@@ -68,14 +71,14 @@ class Index(Chunks, Manifests):
         one, never both.
         """
         without: frozenset[tuple[DocumentId, Version, Epoch]] = frozenset()
-        for number in range(1, _ROUNDS + 1):
+        for number in range(1, _ROUNDS_WHEN_OVERTAKEN + 1):
             candidates = await self._nearest(cabinet, query, without)
             asked = {work[0] for work in without}
             asked |= {candidate.work[0] for candidate in candidates}
             manifests = await self.manifests(cabinet, asked)
             verdict = judge(candidates, manifests, top_k=query.top_k, without=without)
             self.unpublished_hits += verdict.dropped
-            if not verdict.again or number == _ROUNDS:
+            if not verdict.overtaken and (not verdict.again or number >= _ROUNDS):
                 break
             without = verdict.unpublished
         return verdict.hits

@@ -30,6 +30,9 @@ class Round:
     """Candidates that were not published."""
     again: bool
     """Whether another round can find more."""
+    overtaken: bool
+    """Whether it must be looked for: a publication came between this round's two readings, so a
+    document that is searchable all the time can be missing."""
 
 
 def judge(
@@ -61,11 +64,13 @@ def judge(
         dropped += 1
         unpublished.add(candidate.work)
         overtaken |= stands is not None and tuple(candidate_work) < stands and len(kept) < top_k
+    overtaken |= len(without - unpublished) > 0
     return Round(
         hits=kept[:top_k],
         unpublished=frozenset(unpublished),
         dropped=dropped,
-        again=(dropped > 0 and len(kept) < top_k) or overtaken or len(without - unpublished) > 0,
+        again=(dropped > 0 and len(kept) < top_k) or overtaken,
+        overtaken=overtaken,
     )
 
 

@@ -42,6 +42,8 @@ _ENVIRONMENT: Final = {
 }
 """All that a process is told by its environment: it must not know a secret."""
 
+_READ_OUT_BYTES: Final = 256 * 1024
+
 
 class ProcessDiedError(Exception):
     """The process ended, or answered nonsense, and must be replaced."""
@@ -65,6 +67,7 @@ class ExtractorProcess:
     def __init__(self, process: Process, *, max_chunks: int) -> None:
         self._process = process
         self._max_chunks = max_chunks
+        self._reading = asyncio.Lock()
         self.answered = 0
         """Bodies that it has read."""
 
@@ -149,6 +152,7 @@ class ExtractorProcess:
         self.kill()
         if self._process.stdin is not None:
             self._process.stdin.close()
+        await self._read_out()
         await self._process.wait()
 
     def _take(self, frame: Frame, chunks: list[Chunk], on_stage: OnStage) -> Answer | None:
@@ -189,12 +193,25 @@ class ExtractorProcess:
         except OSError as error:
             raise ProcessDiedError("it has closed its pipe") from error
 
+    async def _read_out(self) -> None:
+        """Read what nobody will read any more.
+
+        asyncio waits for a process until its pipes have ended, too, and stops reading from one
+        whose buffer is full: where an answer was cut off, it would wait for ever.
+        """
+        assert self._process.stdout is not None  # noqa: S101 - it was opened with a pipe
+        with contextlib.suppress(OSError):
+            async with self._reading:
+                while await self._process.stdout.read(_READ_OUT_BYTES):
+                    pass
+
     async def _receive(self) -> Frame:
         assert self._process.stdout is not None  # noqa: S101 - it was opened with a pipe
         try:
-            prefix = await self._process.stdout.readexactly(PREFIX_BYTES)
-            header, payload = lengths(prefix)
-            rest = await self._process.stdout.readexactly(header + payload)
+            async with self._reading:
+                prefix = await self._process.stdout.readexactly(PREFIX_BYTES)
+                header, payload = lengths(prefix)
+                rest = await self._process.stdout.readexactly(header + payload)
             return unpack(rest[:header], rest[header:])
         except (asyncio.IncompleteReadError, OSError) as error:
             raise ProcessDiedError("it ended without an answer") from error

@@ -55,6 +55,8 @@ class Promises:
         self.api = api
         self.violations: list[str] = []
         self.standing: dict[str, Standing] = {}
+        self.decided: defaultdict[str, dict[Work, str]] = defaultdict(dict)
+        """Of each document, what every decided work came to."""
         self.ends: defaultdict[TaskId, list[TaskStatus]] = defaultdict(list)
         self.told: set[TaskId] = set()
         """Tasks of which the log says anything: an end, a retry or a dead letter."""
@@ -136,6 +138,8 @@ class Promises:
         if before == now:
             return
         self.standing[document] = now
+        if now.outcome is not None:
+            self.decided[document][now.fence] = now.outcome
         if before is not None and now.fence < before.fence:
             self._fault(f"P4: the fence of {document} sank from {before.fence} to {now.fence}")
         if before is not None and now.fence == before.fence and now.task_id != before.task_id:

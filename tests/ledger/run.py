@@ -79,6 +79,8 @@ async def run_ledger(plan: RunPlan, folder: Path) -> Report:
             for replica in parts.replicas:
                 await replica.http.aclose()
     settings = json.loads(json.dumps(asdict(plan), default=sorted))
+    for path in ("PYTHONPATH", "MODEL_CACHE"):  # of this machine, and of no use elsewhere
+        settings["env"].pop(path, None)
     return Report(
         book=parts.book,
         findings=parts.findings,

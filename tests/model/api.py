@@ -133,17 +133,7 @@ class Api:
         event = task.event
         if not isinstance(event, DocumentSubmitted):
             raise TypeError("only an upload can be cancelled")
-        request = TaskCancellationRequested(
-            task_id=event.task_id,
-            cabinet_id=event.cabinet_id,
-            document_id=event.document_id,
-            external_id=event.external_id,
-            version=event.version,
-            epoch=event.epoch,
-            filename=event.filename,
-            accepted_at=event.accepted_at,
-            requested_at=self.stores.clock.now(),
-        )
+        request = TaskCancellationRequested.of(event, requested_at=self.stores.clock.now())
         mark = cancel_key(event.cabinet_id, event.document_id, event.version, event.task_id)
         self.stores.objects.create(mark, encode(request))
         if is_sent:

@@ -4,6 +4,7 @@ A change is compatible or it is a new ``schema_version``: add optional fields on
 fields that they do not know.
 """
 
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
@@ -159,6 +160,21 @@ class TaskCancellationRequested(Event):
     filename: _Name | None = None
     accepted_at: AwareDatetime
     requested_at: AwareDatetime
+
+    @classmethod
+    def of(cls, event: DocumentSubmitted, *, requested_at: datetime) -> Self:
+        """Return the event that asks for the end of another's task."""
+        return cls(
+            task_id=event.task_id,
+            cabinet_id=event.cabinet_id,
+            document_id=event.document_id,
+            external_id=event.external_id,
+            version=event.version,
+            epoch=event.epoch,
+            filename=event.filename,
+            accepted_at=event.accepted_at,
+            requested_at=requested_at,
+        )
 
 
 class CabinetDeletionRequested(Replayable):

@@ -97,17 +97,7 @@ def deletion(**fields: Any) -> DocumentDeletionRequested:
 
 def cancellation(event: DocumentSubmitted) -> TaskCancellationRequested:
     """Return the event that cancels the task of another."""
-    return TaskCancellationRequested(
-        task_id=event.task_id,
-        cabinet_id=event.cabinet_id,
-        document_id=event.document_id,
-        external_id=event.external_id,
-        version=event.version,
-        epoch=event.epoch,
-        filename=event.filename,
-        accepted_at=event.accepted_at,
-        requested_at=EPOCH,
-    )
+    return TaskCancellationRequested.of(event, requested_at=EPOCH)
 
 
 def cabinet_deletion(*, cabinet: int = 7, version: int = 2_000) -> CabinetDeletionRequested:

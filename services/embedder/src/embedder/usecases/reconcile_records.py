@@ -143,17 +143,7 @@ class ReconcileRecords(Pass):
 
     def _anew(self, event: DocumentSubmitted) -> TaskCancellationRequested:
         """Return the cancellation of a task whose mark does not tell what was sent."""
-        return TaskCancellationRequested(
-            task_id=event.task_id,
-            cabinet_id=event.cabinet_id,
-            document_id=event.document_id,
-            external_id=event.external_id,
-            version=event.version,
-            epoch=event.epoch,
-            filename=event.filename,
-            accepted_at=event.accepted_at,
-            requested_at=self.clock.now(),
-        )
+        return TaskCancellationRequested.of(event, requested_at=self.clock.now())
 
     async def _tidy(self, listed: ListedDocument, manifest: Manifest | None) -> None:
         if manifest is None:

@@ -20,8 +20,8 @@ from embedder.settings import Settings as EmbedderSettings
 from ingest_api.settings import Settings as IngestSettings
 from kartoteka_contracts.codec import EVENT_TYPES
 from kartoteka_contracts.errors import ERRORS, ErrorSpec
-from kartoteka_contracts.events import Event
 from kartoteka_contracts.topics import TOPICS, Topic
+from kartoteka_contracts.wire import Event
 from kartoteka_runtime.env import Fragment
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -13,7 +13,7 @@ compile() {
         --no-header --no-annotate "$@"
 }
 ours=(kartoteka-contracts kartoteka-runtime kartoteka-index kartoteka-testkit
-    kartoteka-ingest-api kartoteka-embedder kartoteka-local)
+    kartoteka-ingest-api kartoteka-embedder kartoteka-scheduler kartoteka-local)
 without_ours=("${ours[@]/#/--no-emit-package=}")
 
 compile services/embedder/pyproject.toml --extra model --upgrade-package torch -o /tmp/torch-probe.$$
@@ -34,10 +34,12 @@ part() {  # part NAME SOURCE...
         -o "requirements/$name.txt"
 }
 part ingest-api services/ingest-api/pyproject.toml
+part scheduler services/scheduler/pyproject.toml
 part embedder services/embedder/pyproject.toml
 part model services/embedder/pyproject.toml --extra model
 part local local/pyproject.toml services/ingest-api/pyproject.toml \
-    services/embedder/pyproject.toml requirements/setup.in --extra model --extra quickstart
+    services/embedder/pyproject.toml services/scheduler/pyproject.toml \
+    requirements/setup.in --extra model --extra quickstart
 part bench requirements/bench.in
 compile requirements/uv.in -o requirements/uv.txt
 

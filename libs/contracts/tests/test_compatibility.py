@@ -9,7 +9,8 @@ import pytest
 
 from kartoteka_contracts.codec import EVENT_TYPES
 from kartoteka_contracts.compatibility import incompatibilities
-from kartoteka_contracts.events import DocumentSubmitted, Event
+from kartoteka_contracts.events import DocumentSubmitted
+from kartoteka_contracts.wire import Event
 
 RELEASED = Path(__file__).resolve().parent.parent / "released"
 

@@ -6,8 +6,9 @@ from embedder.domain.delivery import Delivery
 from embedder.domain.job import Origin, RawRecord
 from embedder.entrypoints.ticket import Ticket
 from kartoteka_contracts.errors import MalformedEventError
-from kartoteka_contracts.events import Event, IndexResult
+from kartoteka_contracts.events import IndexResult
 from kartoteka_contracts.tasks import TaskKind, TaskStatus
+from kartoteka_contracts.wire import Event
 from kartoteka_testkit import builders
 
 UPLOAD = builders.submitted(external_id="a.pdf", version=5)

@@ -34,8 +34,8 @@ from ingest_api.usecases.read_tasks import Miss, ReadTasks
 from ingest_api.usecases.search import Search
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.errors import UnavailableError
-from kartoteka_contracts.events import Event
 from kartoteka_contracts.ids import CabinetId
+from kartoteka_contracts.wire import Event
 from kartoteka_index import Index, QdrantSettings
 from kartoteka_runtime.clock import SystemClock
 from kartoteka_runtime.metrics import Metrics

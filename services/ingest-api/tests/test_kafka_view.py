@@ -10,9 +10,10 @@ from view_replica import Log, Replica, jobs, log_of, make_topics, replica, until
 
 from ingest_api.adapters.catalogue_schema import FILE_NAME
 from ingest_api.adapters.sqlite_catalogue import SqliteCatalogue
+from kartoteka_contracts.cabinets import CabinetSeen
 from kartoteka_contracts.dead_letter import DeadLetter
 from kartoteka_contracts.errors import UnavailableError
-from kartoteka_contracts.events import CabinetSeen, DocumentSubmitted
+from kartoteka_contracts.events import DocumentSubmitted
 from kartoteka_contracts.ids import CabinetId, TaskId
 from kartoteka_contracts.tasks import Stage, TaskStatus
 from kartoteka_runtime.clock import SystemClock

@@ -26,9 +26,10 @@ from ingest_api.read_ports import TaskPlace, TaskQuery
 from kartoteka_contracts.access import grant
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.dead_letter import DeadLetter
-from kartoteka_contracts.events import DocumentSubmitted, Event
+from kartoteka_contracts.events import DocumentSubmitted
 from kartoteka_contracts.ids import CabinetId
 from kartoteka_contracts.tasks import Stage, TaskStatus
+from kartoteka_contracts.wire import Event
 from kartoteka_testkit.builders import EPOCH, progressed, status_changed, submitted
 from kartoteka_testkit.frozen_clock import FrozenClock
 

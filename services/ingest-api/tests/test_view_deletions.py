@@ -15,9 +15,10 @@ from ingest_api.domain.log_batch import Partition
 from ingest_api.letter_ports import LetterQuery
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.dead_letter import DeadLetter
-from kartoteka_contracts.events import DocumentSubmitted, Event
+from kartoteka_contracts.events import DocumentSubmitted
 from kartoteka_contracts.ids import TaskId
 from kartoteka_contracts.tasks import Stage, TaskStatus
+from kartoteka_contracts.wire import Event
 from kartoteka_testkit.builders import (
     cabinet_deletion,
     cancellation,

@@ -17,10 +17,11 @@ from ingest_api.adapters.view_metrics import ViewMetrics
 from ingest_api.adapters.view_snapshots import ViewSnapshots
 from ingest_api.settings import ViewSettings
 from kartoteka_contracts.codec import encode
-from kartoteka_contracts.events import DocumentSubmitted, Event
+from kartoteka_contracts.events import DocumentSubmitted
 from kartoteka_contracts.ids import TaskId
 from kartoteka_contracts.tasks import TaskStatus
 from kartoteka_contracts.topics import TOPICS
+from kartoteka_contracts.wire import Event
 from kartoteka_runtime.clock import SystemClock
 from kartoteka_runtime.health import Health
 from kartoteka_runtime.kafka import KafkaSettings

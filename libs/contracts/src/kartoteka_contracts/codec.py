@@ -5,17 +5,18 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from kartoteka_contracts.cabinets import CabinetConfigured, CabinetSeen
 from kartoteka_contracts.errors import MalformedEventError, UnsupportedSchemaError
 from kartoteka_contracts.events import (
     CabinetDeletionRequested,
-    CabinetSeen,
     DocumentDeletionRequested,
     DocumentSubmitted,
-    Event,
     TaskCancellationRequested,
     TaskProgressed,
     TaskStatusChanged,
 )
+from kartoteka_contracts.reindex import ReindexRequested, RunContinued, RunProgressed, SlotsEmitted
+from kartoteka_contracts.wire import Event
 
 __all__ = ["EVENT_TYPES", "decode", "encode"]
 
@@ -29,6 +30,11 @@ EVENT_TYPES: Final[dict[tuple[str, int], type[Event]]] = {
         TaskProgressed,
         TaskStatusChanged,
         CabinetSeen,
+        CabinetConfigured,
+        ReindexRequested,
+        RunContinued,
+        RunProgressed,
+        SlotsEmitted,
     )
 }
 """Every event by type name and schema version."""

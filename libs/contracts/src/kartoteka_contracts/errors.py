@@ -127,6 +127,27 @@ _SPECS: Final = (
         "A record on a job topic has a schema that this release does not know",
         "Finish the upgrade, then replay the dead letter.",
     ),
+    # What a reindex run fails with, or reports of one document.
+    _document(
+        "source_unavailable",
+        "A source of the cabinet could not be listed whole",
+        "Nothing was removed. See the message; check the source's URL and its credentials.",
+    ),
+    _document(
+        "vanish_guard",
+        "Suspiciously many objects of a source are gone",
+        "Nothing was removed. If they are really gone, request a run with confirm_vanished.",
+    ),
+    _document(
+        "source_object_gone",
+        "The object was gone before it could be copied",
+        "Nothing to do: the next run sees what is there then.",
+    ),
+    _document(
+        "source_object_too_large",
+        "The object is larger than the limit of an upload",
+        "Split it, or exclude it in the cabinet's settings.",
+    ),
     # Requests.
     _request("unauthenticated", 401, "No valid API key", "Send a key in the X-API-Key header."),
     _request(
@@ -176,6 +197,18 @@ _SPECS: Final = (
         "Wait for its end; a delete that has begun cannot be taken back.",
     ),
     _request(
+        "invalid_settings",
+        422,
+        "The cabinet's settings cannot be used",
+        "See the message, which names the field.",
+    ),
+    _request(
+        "source_not_allowed",
+        422,
+        "The source's URL is not on the operator's list",
+        "Ask the operators to add its prefix to SOURCE_ALLOWED_URLS.",
+    ),
+    _request(
         "idempotency_mismatch",
         422,
         "The Idempotency-Key was used for another request",
@@ -222,6 +255,7 @@ _SPECS: Final = (
     _unavailable("object_store_unavailable", "Object storage is away", _WAIT),
     _unavailable("index_unavailable", "Qdrant is away", _WAIT),
     _unavailable("embeddings_unavailable", "No embedder answers", _WAIT),
+    _unavailable("planner_unavailable", "No embedder answers with a plan", _WAIT),
     _unavailable("scratch_full", "The embedder's disk for scratch files is full", _WAIT),
     _unavailable("parser_unavailable", "The embedder's parsers do not start", _WAIT),
     _unavailable("view_behind", "This replica has not caught up yet", "Try again in a second."),

@@ -1,32 +1,39 @@
 """Events: the values of Kafka records, one model for each type and version.
 
 A change is compatible or it is a new ``schema_version``: add optional fields only. Readers ignore
-fields that they do not know.
+fields that they do not know. Those of cabinets and of reindex runs are in modules of their own.
 """
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, Field
 
-from kartoteka_contracts.ids import (
-    MAX_EXACT_INTEGER,
-    CabinetId,
-    DocumentId,
-    Epoch,
-    TaskId,
-    Version,
-)
+from kartoteka_contracts.ids import Epoch
+from kartoteka_contracts.reindex import RunResult
 from kartoteka_contracts.tasks import Stage, TaskKind, TaskStatus
+from kartoteka_contracts.wire import (
+    CabinetField,
+    DocumentField,
+    EpochField,
+    Event,
+    Metadata,
+    NameField,
+    Sha256Field,
+    TaskField,
+    VersionField,
+    Wire,
+)
 
 __all__ = [
     "CabinetDeletionRequested",
-    "CabinetSeen",
     "DeletedCounts",
     "DocumentDeletionRequested",
     "DocumentSubmitted",
-    "Event",
     "IndexResult",
+    "Replayable",
+    "Request",
+    "SourceObject",
     "Submission",
     "TaskCancellationRequested",
     "TaskError",
@@ -34,76 +41,53 @@ __all__ = [
     "TaskStatusChanged",
 ]
 
-_UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
-_Cabinet = Annotated[CabinetId, Field(gt=0, le=MAX_EXACT_INTEGER, description="The tenant.")]
-_Document = Annotated[DocumentId, Field(pattern=_UUID, description="uuid5 of cabinet and name.")]
-_Task = Annotated[TaskId, Field(pattern=_UUID, description="The task that this work belongs to.")]
-_Version = Annotated[
-    Version, Field(gt=0, le=MAX_EXACT_INTEGER, description="Microseconds; the newest wins.")
-]
-_Epoch = Annotated[
-    Epoch, Field(ge=0, le=MAX_EXACT_INTEGER, description="0, or microseconds of a reindex.")
-]
-_Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-_Name = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-Metadata = dict[str, Any]
-"""What the caller said of the document: a JSON object of at most 64 KiB."""
+class SourceObject(Wire):
+    """The object outside, of a cabinet's registered source, that a version was copied from."""
+
+    source: NameField
+    """The source's name in the cabinet's settings."""
+    path: Annotated[str, Field(min_length=1, max_length=4096)]
+    """The object's path below the source's URL."""
+    stamp: Annotated[str, Field(min_length=1, max_length=1024)]
+    """What a listing tells of its content: entity tag, size and time of change."""
 
 
-class _Wire(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", use_attribute_docstrings=True, ser_json_inf_nan="null"
-    )
-
-
-class Event(_Wire):
-    """What every event has."""
-
-    type: str
-    schema_version: int
-
-    key_fields: ClassVar[tuple[str, ...]] = ()
-
-    @property
-    def key(self) -> str:
-        """The Kafka key: equal keys are delivered in order, to one worker."""
-        return "/".join(str(getattr(self, field)) for field in self.key_fields)
-
-
-class Request(_Wire):
+class Request(Wire):
     """What a record and its event both tell: a version that somebody asked for."""
 
-    task_id: _Task
-    cabinet_id: _Cabinet
-    document_id: _Document
-    external_id: _Name
+    task_id: TaskField
+    cabinet_id: CabinetField
+    document_id: DocumentField
+    external_id: NameField
     """The caller's name of the document, in Unicode NFC."""
-    version: _Version
+    version: VersionField
     accepted_at: AwareDatetime
-    replaces: _Version | None = None
+    replaces: VersionField | None = None
     """The version that this one follows, if there was one."""
 
 
 class Submission(Request):
     """A version with content."""
 
-    filename: _Name
+    filename: NameField
     """The name of the uploaded file, as sent."""
     media_type: str
     """Sniffed from the content; ``application/octet-stream`` when it is none that is known."""
-    sha256: _Sha256
+    sha256: Sha256Field
     size: Annotated[int, Field(ge=0)]
     """Bytes."""
     body_key: str
     """Where the body lies in object storage."""
     metadata: Metadata = Field(default_factory=dict)
+    source: SourceObject | None = None
+    """Where it was copied from; None where it was uploaded."""
 
 
 class Replayable(Event):
     """Work that is tried again as another task when its dead letter is replayed."""
 
-    replay_of: _Task | None = None
+    replay_of: TaskField | None = None
     """The task whose dead letter is tried again by this one."""
     replays: Annotated[int, Field(ge=0)] = 0
     """How often the first task of them all was replayed, this replay included."""
@@ -116,7 +100,9 @@ class DocumentSubmitted(Submission, Replayable):
 
     type: Literal["document_submitted"] = "document_submitted"
     schema_version: Literal[1] = 1
-    epoch: _Epoch = Epoch(0)
+    epoch: EpochField = Epoch(0)
+    is_forced: bool = False
+    """Whether to index it anew even where the same is published already."""
 
     @classmethod
     def of(cls, submission: Submission, *, epoch: Epoch | None = None) -> Self:
@@ -132,7 +118,7 @@ class DocumentDeletionRequested(Request, Replayable):
 
     type: Literal["document_deletion_requested"] = "document_deletion_requested"
     schema_version: Literal[1] = 1
-    epoch: _Epoch = Epoch(0)
+    epoch: EpochField = Epoch(0)
 
     @classmethod
     def of(cls, request: Request) -> Self:
@@ -150,14 +136,14 @@ class TaskCancellationRequested(Event):
 
     type: Literal["task_cancellation_requested"] = "task_cancellation_requested"
     schema_version: Literal[1] = 1
-    task_id: _Task
+    task_id: TaskField
     """The task to end, whose fields the following ones repeat."""
-    cabinet_id: _Cabinet
-    document_id: _Document
-    external_id: _Name
-    version: _Version
-    epoch: _Epoch = Epoch(0)
-    filename: _Name | None = None
+    cabinet_id: CabinetField
+    document_id: DocumentField
+    external_id: NameField
+    version: VersionField
+    epoch: EpochField = Epoch(0)
+    filename: NameField | None = None
     accepted_at: AwareDatetime
     requested_at: AwareDatetime
 
@@ -182,11 +168,11 @@ class CabinetDeletionRequested(Replayable):
 
     type: Literal["cabinet_deletion_requested"] = "cabinet_deletion_requested"
     schema_version: Literal[1] = 1
-    task_id: _Task
-    cabinet_id: _Cabinet
-    version: _Version
+    task_id: TaskField
+    cabinet_id: CabinetField
+    version: VersionField
     """The floor: what is uploaded later has a higher one and stays."""
-    epoch: _Epoch = Epoch(0)
+    epoch: EpochField = Epoch(0)
     accepted_at: AwareDatetime
 
     @property
@@ -195,7 +181,7 @@ class CabinetDeletionRequested(Replayable):
         return f"{self.cabinet_id}/*"
 
 
-class TaskError(_Wire):
+class TaskError(Wire):
     """Why a task failed or is retried."""
 
     code: str
@@ -206,7 +192,7 @@ class TaskError(_Wire):
     """Whether the same work may succeed later without a change to it."""
 
 
-class DeletedCounts(_Wire):
+class DeletedCounts(Wire):
     """What a delete removed."""
 
     documents: Annotated[int, Field(ge=0)]
@@ -216,7 +202,7 @@ class DeletedCounts(_Wire):
     """Uploaded bodies removed from object storage."""
 
 
-class IndexResult(_Wire):
+class IndexResult(Wire):
     """What a task came to."""
 
     chunks: Annotated[int, Field(ge=0)] = 0
@@ -229,6 +215,8 @@ class IndexResult(_Wire):
     """Wall-clock seconds by stage."""
     deleted: DeletedCounts | None = None
     """Of a delete."""
+    run: RunResult | None = None
+    """Of a reindex run."""
 
 
 class TaskProgressed(Event):
@@ -238,8 +226,8 @@ class TaskProgressed(Event):
 
     type: Literal["task_progressed"] = "task_progressed"
     schema_version: Literal[1] = 1
-    task_id: _Task
-    cabinet_id: _Cabinet
+    task_id: TaskField
+    cabinet_id: CabinetField
     attempt: Annotated[int, Field(ge=0)] = 0
     stage: Stage
     progress: Annotated[float, Field(ge=0, le=1)]
@@ -257,32 +245,18 @@ class TaskStatusChanged(Event):
 
     type: Literal["task_status_changed"] = "task_status_changed"
     schema_version: Literal[1] = 1
-    task_id: _Task
+    task_id: TaskField
     kind: TaskKind
     status: TaskStatus
-    cabinet_id: _Cabinet
-    document_id: _Document | None = None
-    external_id: _Name | None = None
-    version: _Version | None = None
-    epoch: _Epoch = Epoch(0)
-    filename: _Name | None = None
+    cabinet_id: CabinetField
+    document_id: DocumentField | None = None
+    external_id: NameField | None = None
+    version: VersionField | None = None
+    epoch: EpochField = Epoch(0)
+    filename: NameField | None = None
     attempt: Annotated[int, Field(ge=0)] = 0
     accepted_at: AwareDatetime
     at: AwareDatetime
     next_attempt_at: AwareDatetime | None = None
     result: IndexResult | None = None
     error: TaskError | None = None
-
-
-class CabinetSeen(Event):
-    """A cabinet got its first upload. Written before that upload's event."""
-
-    type: Literal["cabinet_seen"] = "cabinet_seen"
-    schema_version: Literal[1] = 1
-    cabinet_id: _Cabinet
-    at: AwareDatetime
-
-    @property
-    def key(self) -> str:
-        """``{cabinet}#seen``: the plain key is for settings."""
-        return f"{self.cabinet_id}#seen"

@@ -10,6 +10,8 @@ __all__ = [
     "body_prefix",
     "cabinet_deletion_key",
     "cabinet_deletions_prefix",
+    "cabinet_settings_key",
+    "cabinet_settings_prefix",
     "cancel_key",
     "claim_key",
     "claim_prefix",
@@ -18,6 +20,10 @@ __all__ = [
     "record_prefix",
     "record_version",
     "records_prefix",
+    "run_page_key",
+    "run_plan_key",
+    "run_prefix",
+    "runs_prefix",
 ]
 
 
@@ -82,6 +88,40 @@ def cabinet_deletion_key(cabinet: CabinetId, version: Version) -> str:
     :func:`record_version` reads its version.
     """
     return f"{cabinet_deletions_prefix(cabinet)}{version:016d}.json"
+
+
+def cabinet_settings_prefix(cabinet: CabinetId) -> str:
+    """Return the prefix of all settings that a cabinet had, with the closing slash."""
+    return f"cabinets/{cabinet}/settings/"
+
+
+def cabinet_settings_key(cabinet: CabinetId, version: Version) -> str:
+    """Return the key of one version of a cabinet's settings: its event, as JSON.
+
+    It is there before the event is sent; the newest counts. :func:`record_version` reads its
+    version.
+    """
+    return f"{cabinet_settings_prefix(cabinet)}{version:016d}.json"
+
+
+def runs_prefix(cabinet: CabinetId) -> str:
+    """Return the prefix of all that a cabinet's reindex runs keep, with the closing slash."""
+    return f"cabinets/{cabinet}/runs/"
+
+
+def run_prefix(cabinet: CabinetId, run: TaskId) -> str:
+    """Return the prefix of all that one reindex run keeps, with the closing slash."""
+    return f"{runs_prefix(cabinet)}{run}/"
+
+
+def run_plan_key(cabinet: CabinetId, run: TaskId) -> str:
+    """Return the key of a run's plan, which is there once all its pages are."""
+    return f"{run_prefix(cabinet, run)}plan.json"
+
+
+def run_page_key(cabinet: CabinetId, run: TaskId, n: int) -> str:
+    """Return the key of the ``n``-th page (from 0) of what a run has to do."""
+    return f"{run_prefix(cabinet, run)}{n:06d}.json"
 
 
 def claim_prefix() -> str:

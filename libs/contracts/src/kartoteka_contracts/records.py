@@ -25,6 +25,9 @@ class DeletionRecord(Request):
 
     schema_version: Literal[1] = 1
     kind: Literal[TaskKind.DELETE] = TaskKind.DELETE
+    is_vanished: bool = False
+    """Whether nobody asked for it, but the object that the document was copied from is gone: then
+    it comes back with its object."""
 
 
 Record = DocumentRecord | DeletionRecord

@@ -148,7 +148,7 @@ _ALL: Final = (
         retention_ms=_DAY_MS,
         producers=_services(_EMBEDDER, _PLANNER),
         consumers=_services(_VIEW),
-        events=("task_progressed",),
+        events=("task_progressed", "run_progressed"),
     ),
     Topic(
         name="task.status",
@@ -172,8 +172,8 @@ _ALL: Final = (
         cleanup=Cleanup.COMPACT,
         retention_ms=None,
         producers=_services(_API, _RECONCILE),
-        consumers=_services(_SCHEDULER, _PLANNER, _VIEW),
-        events=("cabinet_seen",),
+        consumers=_services(_SCHEDULER, _VIEW),
+        events=("cabinet_seen", "cabinet_configured"),
     ),
     Topic(
         name="cabinets.reindex",
@@ -184,6 +184,7 @@ _ALL: Final = (
         retention_ms=7 * _DAY_MS,
         producers=_services(_SCHEDULER, _API, _PLANNER),
         consumers=_services(_PLANNER, _VIEW),
+        events=("reindex_requested", "run_continued"),
         is_retry=True,
     ),
     Topic(
@@ -195,6 +196,7 @@ _ALL: Final = (
         retention_ms=None,
         producers=_services(_SCHEDULER),
         consumers=_services(_SCHEDULER),
+        events=("slots_emitted",),
         is_retry=True,
     ),
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kartoteka_contracts.codec import decode
 from kartoteka_contracts.errors import UnavailableError
-from kartoteka_contracts.events import Event
+from kartoteka_contracts.wire import Event
 
 __all__ = ["Appended", "RecordingLog"]
 

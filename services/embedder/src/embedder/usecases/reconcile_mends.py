@@ -8,11 +8,11 @@ from uuid import UUID, uuid5
 from embedder.reconcile_ports import Archive, Log, UpkeepIndex
 from embedder.usecases.reconcile_report import Mend, Report
 from kartoteka_contracts.access import AuthorisedCabinet
+from kartoteka_contracts.cabinets import CabinetSeen
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.events import (
     CabinetDeletionRequested,
-    CabinetSeen,
     DocumentDeletionRequested,
     DocumentSubmitted,
     TaskCancellationRequested,

@@ -15,21 +15,21 @@ from ingest_api.domain.log_batch import (
     TaskSeen,
 )
 from ingest_api.domain.task import Task
+from kartoteka_contracts.cabinets import CabinetSeen
 from kartoteka_contracts.codec import decode
 from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.errors import EventError, MalformedEventError
 from kartoteka_contracts.events import (
     CabinetDeletionRequested,
-    CabinetSeen,
     DocumentDeletionRequested,
     DocumentSubmitted,
-    Event,
     TaskCancellationRequested,
     TaskProgressed,
     TaskStatusChanged,
 )
 from kartoteka_contracts.ids import MAX_EXACT_INTEGER, CabinetId
 from kartoteka_contracts.tasks import TaskKind, TaskStatus
+from kartoteka_contracts.wire import Event
 
 __all__ = ["BatchBuilder", "status_event"]
 

@@ -15,10 +15,10 @@ from kartoteka_contracts.events import (
     CabinetDeletionRequested,
     DocumentDeletionRequested,
     DocumentSubmitted,
-    Event,
     TaskCancellationRequested,
 )
 from kartoteka_contracts.ids import TaskId, replay_task_id
+from kartoteka_contracts.wire import Event
 
 __all__ = ["Replay", "replay_of"]
 

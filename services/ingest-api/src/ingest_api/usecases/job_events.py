@@ -10,8 +10,8 @@ from ingest_api.ports import EventLog
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.errors import UnavailableError
-from kartoteka_contracts.events import Event
 from kartoteka_contracts.ids import TaskId
+from kartoteka_contracts.wire import Event
 
 __all__ = ["JobEvents", "acknowledged_in_time"]
 

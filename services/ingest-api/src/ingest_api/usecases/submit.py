@@ -11,9 +11,10 @@ from ingest_api.domain.submission import next_version
 from ingest_api.ports import Archive, EventLog
 from ingest_api.usecases.job_events import JobEvents, acknowledged_in_time
 from kartoteka_contracts.access import AuthorisedCabinet
+from kartoteka_contracts.cabinets import CabinetSeen
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.errors import KartotekaError, RequestError
-from kartoteka_contracts.events import CabinetSeen, DocumentSubmitted
+from kartoteka_contracts.events import DocumentSubmitted
 from kartoteka_contracts.ids import CabinetId, TaskId, document_id, new_task_id
 from kartoteka_contracts.keys import body_key
 from kartoteka_contracts.records import DocumentRecord

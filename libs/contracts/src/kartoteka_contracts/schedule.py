@@ -1,0 +1,84 @@
+"""Schedules: when a cabinet is due.
+
+A slot is a nominal time of a schedule, in UTC. As in Debian's cron a time of day that a clock
+change skips is made up for right after it, and one that it repeats counts once; schedules with a
+``*`` for hour or minute simply follow the clock.
+"""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+from zoneinfo import ZoneInfo, available_timezones
+
+from cronsim import CronSim, CronSimError
+from pydantic import StringConstraints, field_validator
+
+from kartoteka_contracts.ids import CabinetId
+from kartoteka_contracts.wire import Wire
+
+__all__ = ["DEFAULT_CRON", "SPREAD", "Schedule", "spread"]
+
+DEFAULT_CRON: Final = "0 */6 * * *"
+"""Every six hours, at minute 0, once."""
+
+SPREAD: Final = timedelta(minutes=30)
+"""Over which the runs of one slot are spread."""
+
+_FIELDS: Final = 5
+_PROBED_FROM: Final = datetime(2024, 1, 1, tzinfo=UTC)
+_ZONES: Final = available_timezones()
+
+
+class Schedule(Wire):
+    """A cron expression in a time zone."""
+
+    cron: Annotated[str, StringConstraints(max_length=200)] = DEFAULT_CRON
+    """Minute, hour, day of month, month, day of week."""
+    time_zone: Annotated[str, StringConstraints(max_length=64)] = "UTC"
+    """A name of the IANA time zone database."""
+
+    @field_validator("cron")
+    @classmethod
+    def _fires(cls, cron: str) -> str:
+        if len(cron.split()) != _FIELDS:
+            raise ValueError("a cron expression has five fields: minute hour day month weekday")
+        try:
+            next(CronSim(cron, _PROBED_FROM))
+        except CronSimError as error:
+            raise ValueError(f"{cron!r} is no cron expression: {error}") from error
+        except StopIteration as error:
+            raise ValueError(f"{cron!r} names no time that ever comes") from error
+        return " ".join(cron.split())
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in _ZONES:
+            raise ValueError(f"{name!r} is no IANA time zone, as Europe/Berlin is one")
+        return name
+
+    def next_slot(self, after: datetime) -> datetime:
+        """Return the first slot after a time (aware), in UTC."""
+        return next(CronSim(self.cron, after.astimezone(ZoneInfo(self.time_zone)))).astimezone(UTC)
+
+    def last_slot(self, *, after: datetime, up_to: datetime) -> datetime | None:
+        """Return the last slot after a time and not after another (aware), in UTC, if any."""
+        zone = ZoneInfo(self.time_zone)
+        # Slots before a time are found from just behind it.
+        behind = up_to.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
+        for slot in CronSim(self.cron, behind.astimezone(zone), reverse=True):
+            found = slot.astimezone(UTC)
+            if found <= after:
+                return None
+            if found <= up_to:
+                return found
+        return None
+
+
+def spread(cabinet: CabinetId, over: timedelta = SPREAD) -> timedelta:
+    """Return by how much a cabinet's runs come after their slots: always the same, below ``over``.
+
+    Whole seconds, since 100 000 cabinets on one schedule must not start in one of them.
+    """
+    digest = hashlib.sha256(str(cabinet).encode()).digest()
+    return timedelta(seconds=int.from_bytes(digest[:8], "big") % max(1, int(over.total_seconds())))

@@ -139,6 +139,8 @@ class RunContinued(Event):
     task_id: TaskField
     cabinet_id: CabinetField
     phase: RunPhase
+    step: _Count = 0
+    """Counts the steps of a run; one that was done before is left out."""
     page: _Count = 0
     """While emitting the next page to send; while watching the first that is not all decided."""
     waits: _Count = 0

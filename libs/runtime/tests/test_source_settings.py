@@ -13,13 +13,55 @@ from kartoteka_runtime.source_settings import SourceSettings, SourceUrl
 ALLOWED = ("file:///data/shared", "s3://Bucket/team/docs", "s3://whole")
 
 PIECES = st.sampled_from(
-    "data shared sharedx .. . %2e%2e %2E. %2f %252e%252e \\ a ..%2f %5c %00 ?x #x %20 %ff *".split()
-    + ["", "a b", "team", "docs", "é", "%C3%A9"]
+    [
+        "data",
+        "shared",
+        "sharedx",
+        "..",
+        ".",
+        "%2e%2e",
+        "%2E.",
+        "%2f",
+        "%252e%252e",
+        "\\",
+        "a",
+        "..%2f",
+        "%5c",
+        "%00",
+        "?x",
+        "#x",
+        "%20",
+        "%ff",
+        "*",
+        "",
+        "a b",
+        "team",
+        "docs",
+        "é",
+        "%C3%A9",
+    ]
 )
 STARTS = st.sampled_from(
-    "file:// file:/// file://// FILE:/// file://localhost/ file:/ file:///data/shared/ "
-    "s3://Bucket/ s3://bucket/ s3://Bucket@evil/ s3://Bucket:80/ s3://Bucket%2fteam/ s3:// "
-    "s3://whole s3://whole/ s3://whole.evil/ gs://Bucket/ http://Bucket/".split()
+    [
+        "file://",
+        "file:///",
+        "file:////",
+        "FILE:///",
+        "file://localhost/",
+        "file:/",
+        "file:///data/shared/",
+        "s3://Bucket/",
+        "s3://bucket/",
+        "s3://Bucket@evil/",
+        "s3://Bucket:80/",
+        "s3://Bucket%2fteam/",
+        "s3://",
+        "s3://whole",
+        "s3://whole/",
+        "s3://whole.evil/",
+        "gs://Bucket/",
+        "http://Bucket/",
+    ]
 )
 
 

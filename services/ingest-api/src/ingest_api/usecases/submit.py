@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ingest_api.domain.media_type import HEAD_BYTES, sniff
 from ingest_api.domain.submission import next_version
 from ingest_api.ports import Archive, EventLog
 from ingest_api.usecases.job_events import JobEvents, acknowledged_in_time
@@ -17,6 +16,7 @@ from kartoteka_contracts.errors import KartotekaError, RequestError
 from kartoteka_contracts.events import DocumentSubmitted
 from kartoteka_contracts.ids import CabinetId, TaskId, document_id, new_task_id
 from kartoteka_contracts.keys import body_key
+from kartoteka_contracts.media_type import HEAD_BYTES, sniff
 from kartoteka_contracts.records import DocumentRecord
 from kartoteka_contracts.tasks import TaskKind
 from kartoteka_runtime.clock import Clock

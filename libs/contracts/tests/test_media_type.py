@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_api.domain.media_type import UNKNOWN, sniff
+from kartoteka_contracts.media_type import UNKNOWN, sniff
 
 RUSSIAN = "Настоящий договор заключён между сторонами. Стороны согласны.\n" * 20
 

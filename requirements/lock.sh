@@ -2,7 +2,7 @@
 # Locks every dependency with the hashes of all its builds, without registry addresses.
 #   dev.txt            everything at once, but torch and what its vendors ship: one resolution
 #   torch-*.txt        torch alone: its CPU build, or the plain index's build with its vendors' libraries
-#   the others         parts of dev.txt
+#   the others         parts of dev.txt; bench-reindex.txt brings the peers too, at its versions
 # All are installed with --no-deps --require-hashes: each lock is complete.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -41,6 +41,7 @@ part local local/pyproject.toml services/ingest-api/pyproject.toml \
     services/embedder/pyproject.toml services/scheduler/pyproject.toml \
     requirements/setup.in --extra model --extra quickstart
 part bench requirements/bench.in
+part bench-reindex requirements/bench-reindex.in  # of its own environment: not all of it is in dev.txt
 compile requirements/uv.in -o requirements/uv.txt
 
 # The plain index's torch with its vendors' libraries, and the CPU build, which stands on an index

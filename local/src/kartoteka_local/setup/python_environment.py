@@ -34,20 +34,22 @@ _ONLINE: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonEnvironment:
-    """The folder .venv of a clone."""
+    """The folder .venv of a clone, or another one."""
 
     root: Path
     env: Mapping[str, str]
     wheels: Path | None
     progress: Progress
+    apart: Path | None = None
+    """Another folder in place of .venv, for what must not meet the packages of that one."""
 
     @property
     def python(self) -> Path:
         """Its interpreter."""
-        return self.root / ".venv" / "bin" / "python"
+        return self._folder / "bin" / "python"
 
     def prepare(self, lock: str) -> None:
-        """Bring everything in: the packages of one lock file, ours, and torch.
+        """Bring everything in: the packages of one lock file, torch, and, unless apart, ours.
 
         Args:
             lock: the name of a file in ``requirements/``.
@@ -59,18 +61,19 @@ class PythonEnvironment:
         self._install_uv()
         self._install_packages(lock)
         self._install_torch()
-        self._install_ours()
+        if self.apart is None:
+            self._install_ours()
 
     def _create(self) -> None:
         if self._runs():
             return
         if not _module_works("ensurepip"):
             require((_VENV,), self.progress, self.env)
-        with self.progress.step("Creating the virtual environment .venv"):
+        with self.progress.step(f"Creating the virtual environment {self._folder.name}"):
             # --clear: an environment whose Python is gone cannot be mended, only made anew.
             self.progress.run(
-                [sys.executable, "-m", "venv", "--clear", str(self.root / ".venv")],
-                advice="Remove the folder .venv and run the same again.",
+                [sys.executable, "-m", "venv", "--clear", str(self._folder)],
+                advice=f"Remove the folder {self._folder} and run the same again.",
             )
 
     def _runs(self) -> bool:
@@ -188,13 +191,17 @@ class PythonEnvironment:
 
     @property
     def _uv(self) -> Path:
-        return self.root / ".venv" / "bin" / "uv"
+        return self._folder / "bin" / "uv"
+
+    @property
+    def _folder(self) -> Path:
+        return self.apart or self.root / ".venv"
 
     def _requirements(self, name: str) -> Path:
         return self.root / "requirements" / name
 
     def _stamp(self, name: str, *inputs: Path) -> Stamp:
-        path = self.root / ".venv" / "kartoteka" / f"{name}.stamp"
+        path = self._folder / "kartoteka" / f"{name}.stamp"
         return Stamp(path=path, inputs=digest(*inputs))
 
 

@@ -1,4 +1,5 @@
 import unicodedata
+from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
@@ -16,6 +17,7 @@ from kartoteka_contracts.ids import (
     new_task_id,
     point_id,
     replay_task_id,
+    run_task_id,
 )
 from kartoteka_contracts.keys import (
     cabinet_deletion_key,
@@ -42,6 +44,15 @@ def test_a_name_is_another_document_in_another_cabinet() -> None:
 
 def test_document_ids_never_change() -> None:
     assert document_id(CabinetId(7), "report.pdf") == "503e51ec-7f33-512c-8365-d85d6bb2f7b2"
+
+
+def test_a_slot_of_a_cabinet_is_one_run_in_whatever_zone_it_is_written() -> None:
+    slot = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
+    run = run_task_id(CabinetId(7), slot)
+    assert run == "537b471b-5b2e-5593-af0e-f4fb2929b8da"
+    assert run_task_id(CabinetId(7), slot.astimezone(timezone(timedelta(hours=5.75)))) == run
+    assert run_task_id(CabinetId(7), slot + timedelta(minutes=1)) != run
+    assert run_task_id(CabinetId(8), slot) != run
 
 
 def test_task_ids_are_uuid7_and_distinct() -> None:

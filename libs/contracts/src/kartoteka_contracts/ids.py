@@ -6,6 +6,7 @@ Ids are derived wherever a replay must be an overwrite; only a task id is made a
 import os
 import time
 import unicodedata
+from datetime import UTC, datetime
 from typing import Final, NewType
 from uuid import UUID, uuid5
 
@@ -23,6 +24,7 @@ __all__ = [
     "normalised_external_id",
     "point_id",
     "replay_task_id",
+    "run_task_id",
 ]
 
 CabinetId = NewType("CabinetId", int)
@@ -84,3 +86,12 @@ def replay_task_id(task: TaskId, n: int) -> TaskId:
 def child_task_id(run: TaskId, document: DocumentId) -> TaskId:
     """Return the id of a reindex run's task for one document."""
     return TaskId(str(uuid5(UUID(run), document)))
+
+
+def run_task_id(cabinet: CabinetId, slot: datetime) -> TaskId:
+    """Return the id of a cabinet's run for one slot of its schedule (aware): emitted twice, once.
+
+    The same instant is the same run, in whatever time zone it is written.
+    """
+    at = slot.astimezone(UTC).isoformat(timespec="seconds")
+    return TaskId(str(uuid5(_NAMESPACE, f"run/{cabinet}/{at}")))

@@ -25,6 +25,9 @@ SPREAD: Final = timedelta(minutes=30)
 """Over which the runs of one slot are spread."""
 
 _FIELDS: Final = 5
+_CLOCK_CHANGE: Final = timedelta(hours=3)
+"""By more than that no clock is put forward or back."""
+_NEVER: Final = datetime(1, 1, 2, tzinfo=UTC)
 _PROBED_FROM: Final = datetime(2024, 1, 1, tzinfo=UTC)
 _ZONES: Final = available_timezones()
 
@@ -63,16 +66,25 @@ class Schedule(Wire):
 
     def last_slot(self, *, after: datetime, up_to: datetime) -> datetime | None:
         """Return the last slot after a time and not after another (aware), in UTC, if any."""
-        zone = ZoneInfo(self.time_zone)
-        # Slots before a time are found from just behind it.
-        behind = up_to.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
-        for slot in CronSim(self.cron, behind.astimezone(zone), reverse=True):
-            found = slot.astimezone(UTC)
-            if found <= after:
-                return None
-            if found <= up_to:
-                return found
+        end = up_to
+        while end > after:
+            # Going back says where to look, no more: it leaves out, or makes up, times around a
+            # change of the clock. What next_slot finds is true.
+            start = max(after, self._slot_about(end) - _CLOCK_CHANGE)
+            last, slot = None, self.next_slot(start)
+            while slot <= up_to:
+                last, slot = slot, self.next_slot(slot)
+            if last is not None:
+                return last
+            end = start
         return None
+
+    def _slot_about(self, end: datetime) -> datetime:
+        behind = end.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
+        for slot in CronSim(self.cron, behind.astimezone(ZoneInfo(self.time_zone)), reverse=True):
+            if (found := slot.astimezone(UTC)) <= end:
+                return found
+        return _NEVER
 
 
 def spread(cabinet: CabinetId, over: timedelta = SPREAD) -> timedelta:

@@ -15,6 +15,7 @@ from kartoteka_index.manifest import (
 )
 from kartoteka_index.model import IndexMismatchError, ModelIdentity
 from kartoteka_index.points import ChunkPoint
+from kartoteka_index.run_state import RunFault, RunState, RunStep
 from kartoteka_index.search import Hit, Scalar, SearchQuery
 
 __all__ = [
@@ -32,6 +33,9 @@ __all__ = [
     "Outcome",
     "Published",
     "QdrantSettings",
+    "RunFault",
+    "RunState",
+    "RunStep",
     "Scalar",
     "SearchQuery",
     "Starts",

@@ -15,6 +15,9 @@ from kartoteka_index.search import SearchQuery
 __all__ = [
     "CABINET",
     "NOTHING",
+    "RUN_OF",
+    "RUN_REVISION",
+    "RUN_STEP",
     "affirmed_up_to",
     "belongs",
     "cabinet_value",
@@ -24,7 +27,11 @@ __all__ = [
     "chunks_of",
     "chunks_up_to",
     "documents_of",
+    "is_document",
+    "is_run_of",
     "outside",
+    "run_at",
+    "runs_in",
     "searched",
     "startable",
     "started",
@@ -33,6 +40,10 @@ __all__ = [
 ]
 
 CABINET: Final = "cabinet_id"
+RUN_OF: Final = "run_of"
+"""Instead of :data:`CABINET`, so that a run is never taken for a document."""
+RUN_REVISION: Final = "revision"
+RUN_STEP: Final = "run_step"
 
 Work = tuple[DocumentId, Version, Epoch]
 """A document's version and epoch: what one publication or attempt at it is named by."""
@@ -50,6 +61,33 @@ def cabinet_value(cabinet_id: CabinetId) -> str:
 def belongs(cabinet: AuthorisedCabinet, payload: Mapping[str, Any] | None) -> bool:
     """Whether a point that came back is the cabinet's: nothing in Qdrant enforces it for us."""
     return payload is not None and payload.get(CABINET) == cabinet_value(cabinet.cabinet_id)
+
+
+def is_document(payload: Mapping[str, Any] | None) -> bool:
+    """Whether a point that came back is of any cabinet's document, and not of its runs."""
+    return payload is not None and CABINET in payload
+
+
+def is_run_of(cabinet: AuthorisedCabinet, payload: Mapping[str, Any] | None) -> bool:
+    """Whether a point that came back is the state of the cabinet's runs."""
+    return payload is not None and payload.get(RUN_OF) == cabinet_value(cabinet.cabinet_id)
+
+
+def run_at(cabinet: AuthorisedCabinet, own: str, revision: int) -> models.Filter:
+    """Return the filter for the state of the cabinet's runs where it is of this revision."""
+    _require_grant(cabinet)
+    return models.Filter(
+        must=[
+            models.HasIdCondition(has_id=[own]),
+            _equals(RUN_OF, cabinet_value(cabinet.cabinet_id)),
+            _equals(RUN_REVISION, revision),
+        ]
+    )
+
+
+def runs_in(steps: Sequence[str]) -> models.Filter:
+    """Return the filter for the runs of all cabinets in one of these steps."""
+    return models.Filter(must=[_any(RUN_STEP, [str(step) for step in steps])])
 
 
 def chunks_of(
@@ -234,10 +272,14 @@ def _within(
     must: Sequence[models.Condition],
     must_not: Sequence[models.Condition] = (),
 ) -> models.Filter:
-    if not isinstance(cabinet, AuthorisedCabinet):
-        raise TypeError("a filter takes an AuthorisedCabinet, which only an access check makes")
+    _require_grant(cabinet)
     own = _equals(CABINET, cabinet_value(cabinet.cabinet_id))
     return models.Filter(must=[own, *must], must_not=list(must_not) or None)
+
+
+def _require_grant(cabinet: AuthorisedCabinet) -> None:
+    if not isinstance(cabinet, AuthorisedCabinet):
+        raise TypeError("a filter takes an AuthorisedCabinet, which only an access check makes")
 
 
 def _work(work: Work) -> list[models.Condition]:

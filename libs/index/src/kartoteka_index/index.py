@@ -1,4 +1,4 @@
-"""The index: chunks, the manifests that say which of them count, and search over both."""
+"""The index: chunks, the manifests that say which of them count, search over both, and runs."""
 
 from typing import Final, Self
 
@@ -14,6 +14,7 @@ from kartoteka_index.failures import attempt
 from kartoteka_index.manifests import Manifests
 from kartoteka_index.model import ModelIdentity
 from kartoteka_index.rounds import Candidate, judge
+from kartoteka_index.runs import Runs
 from kartoteka_index.search import Hit, SearchQuery
 
 __all__ = ["Index"]
@@ -25,7 +26,7 @@ milliseconds."""
 _SPARE: Final = 20
 
 
-class Index(Chunks, Manifests):
+class Index(Chunks, Manifests, Runs):
     """One model's index.
 
     Where Qdrant is away or has no such collection, every call raises

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import Enum, StrEnum, unique
 from typing import Any, Final
 
+from kartoteka_contracts.events import SourceObject
 from kartoteka_contracts.ids import CabinetId, DocumentId, Epoch, TaskId, Version
 from kartoteka_contracts.tasks import DocumentState
 
@@ -114,6 +115,10 @@ class Manifest:
     """The newest version that is indexed by what is published: its own, or one ``unchanged``."""
     starts: Starts | None = None
     """Of the highest work that was begun since the decision."""
+    source: SourceObject | None = None
+    """What the decided version was copied from; None where it was uploaded, or deleted."""
+    fingerprint: str | None = None
+    """Of the parser and chunker that decided; None of a delete, and of older releases."""
 
     @property
     def state(self) -> DocumentState:
@@ -165,6 +170,10 @@ class Decision:
     """Given exactly where the outcome is ``failed``."""
     only_while: Published | None = None
     """Decide only while this is what is published; may be given with ``unchanged``."""
+    source: SourceObject | None = None
+    """What the version was copied from, if it was."""
+    fingerprint: str | None = None
+    """Of the parser and chunker of whoever decides, whatever the outcome."""
 
     def __post_init__(self) -> None:
         match self.published:

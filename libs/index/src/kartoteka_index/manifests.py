@@ -50,6 +50,8 @@ class Manifests(Connection):
         """
         records = await self._retrieve([document_id])
         for record in records:
+            if not cabinet_filter.is_document(record.payload):
+                continue
             manifest = payloads.manifest(record.payload or {})
             cabinet = permit(manifest.cabinet_id)
             if cabinet is not None and cabinet_filter.belongs(cabinet, record.payload):

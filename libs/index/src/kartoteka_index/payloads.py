@@ -22,6 +22,7 @@ from kartoteka_index.points import ChunkPoint
 from kartoteka_index.search import Hit
 
 __all__ = [
+    "DOCUMENT_VECTOR",
     "WITHDRAWN",
     "begun",
     "chunk",
@@ -155,6 +156,8 @@ def decided(decision: Decision) -> dict[str, Any]:
         "error": None if decision.error is None else _FAULT.dump_python(decision.error),
         "decided_at": decision.decided_at.isoformat(),
         "starts": None,
+        "source": None if decision.source is None else decision.source.model_dump(),
+        "fingerprint": decision.fingerprint,
     }
     match decision.published:
         case Published() as published:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from qdrant_client import AsyncQdrantClient, models
 
 from kartoteka_contracts.errors import KartotekaError
-from kartoteka_index.cabinet_filter import CABINET
+from kartoteka_index.cabinet_filter import CABINET, RUN_STEP
 from kartoteka_index.client import QdrantSettings
 from kartoteka_index.failures import attempt
 from kartoteka_index.model import IndexMismatchError, ModelIdentity
@@ -38,6 +38,7 @@ _DOCUMENT_INDEXES: Final[Mapping[str, models.PayloadSchemaParams]] = {
     "fence": _INTEGER,
     "epoch": _INTEGER,
     "outcome": _KEYWORD,
+    RUN_STEP: _KEYWORD,
 }
 
 

@@ -10,7 +10,7 @@ from embedder.domain.outcome import (
     Unchanged,
 )
 from embedder.domain.parsed import Parsed
-from embedder.ports import Bodies, ChunkIndex
+from embedder.ports import Bodies, ChunkIndex, Extractor
 from embedder.usecases.stopwatch import Stopwatch
 from embedder.usecases.tidy import OlderBodies
 from embedder.usecases.work_try import WorkTry
@@ -31,9 +31,12 @@ class ConcludeWork:
     UnavailableError where a store is away, and are safe to repeat.
     """
 
-    def __init__(self, *, index: ChunkIndex, bodies: Bodies, clock: Clock) -> None:
+    def __init__(
+        self, *, index: ChunkIndex, bodies: Bodies, extractor: Extractor, clock: Clock
+    ) -> None:
         self._index = index
         self._older_bodies = OlderBodies(bodies)
+        self._extractor = extractor
         self._clock = clock
 
     async def standing(self, attempt: WorkTry) -> Outcome | None:
@@ -102,6 +105,8 @@ class ConcludeWork:
             published=published,
             error=error,
             only_while=only_while,
+            source=event.source,
+            fingerprint=self._extractor.fingerprint,
         )
         with attempt.watch.measure(Stage.WRITING):
             stands = await self._index.decide(attempt.cabinet, decision, is_open=attempt.is_open)

@@ -64,7 +64,7 @@ class IndexDocument:
         self._clock = clock
         self._scratch = scratch
         self._starts = CountStarts(index)
-        self._conclude = ConcludeWork(index=index, bodies=bodies, clock=clock)
+        self._conclude = ConcludeWork(index=index, bodies=bodies, extractor=extractor, clock=clock)
 
     async def run(self, job: Job, lease: Lease, report: StageReport) -> Outcome:
         """Do the work, or find that it is done, overtaken, cancelled or not to be tried again.
@@ -122,7 +122,7 @@ class IndexDocument:
         if await self._is_cancelled(attempt):
             return await self._conclude.cancel(attempt)
         published = None if attempt.seen is None else attempt.seen.published
-        if published is not None and self._says(event, published):
+        if published is not None and not event.is_forced and self._says(event, published):
             if (published.filename, published.metadata) == (event.filename, event.metadata):
                 return await self._conclude.unchanged(attempt, published)
             rewritten = await self._rewrite(attempt, published)

@@ -27,7 +27,7 @@ from embedder.usecases.index_document import IndexDocument
 from embedder.usecases.outages import Dependency, Outages
 from embedder.usecases.scratch import Scratch
 from embedder.usecases.settle import SettleJobs
-from embedder.usecases.work import DoWork
+from embedder.usecases.work import DoWork, Runs
 from kartoteka_contracts.errors import UnavailableError
 from kartoteka_contracts.topics import JOB_TOPICS
 from kartoteka_index import Index, ModelIdentity, QdrantSettings
@@ -221,6 +221,7 @@ class Worker(Process):
             delete_document=DeleteDocument(index=index, bodies=bodies, clock=clock),
             delete_cabinet=DeleteCabinet(index=index, bodies=bodies, clock=clock),
             cancel_task=CancelTask(index=index, clock=clock),
+            reindex=cast("Runs", None),  # the model has no runs
         )
         return SettleJobs(
             work=work,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from qdrant_client import AsyncQdrantClient
+from recorded_runs import RecordedRuns
 
 from embedder.domain.job import Job, JobEvent, Lease, Origin, RawRecord
 from embedder.domain.parsed import Chunk, Extraction, Parsed, Rejected, TokenIds
@@ -199,6 +200,7 @@ class World:
         self.embedder = TokenEmbedder()
         self.log = RecordingLog()
         self.scratch = Scratch(size=2 << 20, bodies=8)
+        self.runs = RecordedRuns()
 
     def usecase(self, around: Callable[[Any], Any] = lambda port: port) -> IndexDocument:
         """Return the use case, each of its ports wrapped."""
@@ -223,6 +225,7 @@ class World:
             delete_document=DeleteDocument(**stores),
             delete_cabinet=DeleteCabinet(**stores),
             cancel_task=CancelTask(index=stores["index"], clock=stores["clock"]),
+            reindex=self.runs,
         )
 
     async def accept(self, text: str, *, version: int, **fields: Any) -> Job:

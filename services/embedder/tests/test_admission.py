@@ -5,17 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedder.domain.admission import Admission, Limits, Turns, Work, work_of
+from embedder.domain.admission import WORK_TOPICS, Admission, Limits, Turns, Work, work_of
 from embedder.domain.window import Place
-from kartoteka_contracts.topics import JOB_TOPICS
 
 T = TypeVar("T", bound=Hashable)
 
-LIMITS = Limits(interactive=3, bulk=2, retry=1, running=8, reserved=3)
+LIMITS = Limits(interactive=3, bulk=2, retry=1, running=8, reserved=3, planning=1)
 
 
-def test_every_job_topic_has_a_class() -> None:
-    assert {work_of(Place(topic, 0)) for topic in JOB_TOPICS} == set(Work)
+def test_every_topic_of_work_has_a_class_of_its_own() -> None:
+    assert {work_of(Place(topic, 0)) for topic in WORK_TOPICS} == set(Work)
 
 
 def test_another_topic_has_none() -> None:
@@ -67,6 +66,18 @@ def test_interactive_work_comes_first_and_bulk_is_never_starved() -> None:
     assert order.index("retry") >= 4
 
 
+def test_steps_of_runs_have_slots_of_their_own() -> None:
+    turns = Turns[str](Limits(running=2, reserved=1, planning=2))
+    for n in range(5):
+        turns.put(Work.INTERACTIVE, 1, f"i{n}")
+        turns.put(Work.REINDEX, n, f"run{n}")
+    assert sorted(started(turns)) == ["i0", "i1", "run0", "run1"]
+    turns.end(Work.REINDEX)
+    assert started(turns) == ["run2"]
+    turns.end(Work.INTERACTIVE)
+    assert started(turns) == ["i2"]
+
+
 def test_cabinets_take_turns() -> None:
     turns = Turns[str](Limits(running=100, reserved=0))
     for n in range(50):
@@ -106,8 +117,10 @@ def test_limits_hold_and_everything_starts_in_the_end(
     for n, (work, cabinet) in enumerate(arrivals):
         turns.put(work, cabinet, (work, n))
         running += started(turns)
-        others = [item for item in running if item[0] is not Work.INTERACTIVE]
-        assert len(running) <= 8
+        documents = [item for item in running if item[0] is not Work.REINDEX]
+        others = [item for item in documents if item[0] is not Work.INTERACTIVE]
+        assert len(running) - len(documents) <= 1
+        assert len(documents) <= 8
         assert len(others) <= 5
         seen.update(running)
         ends = data.draw(st.booleans())

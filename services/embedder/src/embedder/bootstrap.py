@@ -15,6 +15,7 @@ from embedder.adapters.inference.exported_model import ExportedModelError
 from embedder.adapters.inference.meter import PrometheusInferenceMeter
 from embedder.domain.admission import Limits
 from embedder.domain.flood import FloodLimit
+from embedder.domain.outcome import Outcome
 from embedder.domain.retry import RetryPolicy
 from embedder.entrypoints.crew import Crew, Gate, Part
 from embedder.entrypoints.dispatcher import Dispatcher
@@ -52,10 +53,10 @@ __all__ = ["build", "crew"]
 
 _log = get_logger(__name__)
 
+_ROLES: Final = frozenset({Service.EMBEDDER, Service.PLANNER})
+"""The planner of reindex runs is a part of the worker."""
 _OUR_TOPICS: Final = {
-    name: topic
-    for name, topic in TOPICS.items()
-    if Service.EMBEDDER in topic.producers | topic.consumers
+    name: topic for name, topic in TOPICS.items() if _ROLES & (topic.producers | topic.consumers)
 }
 _BODIES_PER_PARSER: Final = 4
 _LEAST_BODIES: Final = 8
@@ -184,6 +185,17 @@ async def _hire(settings: Settings, health: Health, metrics: Metrics) -> Crew:
     return hired
 
 
+class _NoPlanner:
+    async def request(self, _event: object, _lease: object) -> Outcome:
+        raise UnavailableError("planner_unavailable")
+
+    async def proceed(self, _event: object, _lease: object) -> Outcome:
+        raise UnavailableError("planner_unavailable")
+
+    async def give_up(self, _event: object, _code: str, _message: str) -> Outcome:
+        raise UnavailableError("planner_unavailable")
+
+
 def _work(stores: _Stores, extractor: ExtractorPool, engine: Engine) -> DoWork:
     index, bodies, clock = stores.index, stores.objects, SystemClock()
     return DoWork(
@@ -198,6 +210,7 @@ def _work(stores: _Stores, extractor: ExtractorPool, engine: Engine) -> DoWork:
         delete_document=DeleteDocument(index=index, bodies=bodies, clock=clock),
         delete_cabinet=DeleteCabinet(index=index, bodies=bodies, clock=clock),
         cancel_task=CancelTask(index=index, clock=clock),
+        reindex=_NoPlanner(),
     )
 
 
@@ -254,8 +267,10 @@ def _limits(settings: WorkerSettings) -> Limits:
         interactive=settings.admit_interactive,
         bulk=settings.admit_bulk,
         retry=settings.admit_retry,
+        reindex=settings.admit_reindex,
         running=settings.max_running,
         reserved=settings.reserved_interactive,
+        planning=settings.max_planning,
         held=settings.max_held_retries,
         unacknowledged=settings.max_unacknowledged,
         unacknowledged_bytes=settings.max_unacknowledged_bytes,

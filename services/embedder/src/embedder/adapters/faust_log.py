@@ -1,4 +1,4 @@
-"""Kafka's job topics, read by Faust: who owns which partition, what is fetched, what is committed.
+"""The topics of work, read by Faust: who owns which partition, what is fetched and committed.
 
 Faust out of the box loses records: it acknowledges whatever leaves the loop body, by an exception
 too, and commits over a running head. So it is reduced to group membership, fetching and committing:
@@ -18,11 +18,12 @@ from aiokafka.errors import KafkaError
 from faust import streams
 from mode.supervisors import CrashingSupervisor
 
+from embedder.domain.admission import WORK_TOPICS
 from embedder.domain.delivery import Delivery
 from embedder.domain.job import Origin, RawRecord
 from embedder.domain.window import Place
 from kartoteka_contracts.errors import UnavailableError
-from kartoteka_contracts.topics import JOB_TOPICS
+from kartoteka_contracts.topics import TOPICS
 from kartoteka_runtime.kafka import KafkaSettings, client_options, ssl_context
 from kartoteka_runtime.logs import get_logger
 
@@ -71,7 +72,7 @@ class GroupOptions:
 
 
 class FaustLog:
-    """The job topics, as one member of the consumer group."""
+    """The topics of work, as one member of the consumer group."""
 
     def __init__(self, kafka: KafkaSettings, options: GroupOptions, sink: Sink) -> None:
         _require_extension()
@@ -82,7 +83,7 @@ class FaustLog:
         self._app = faust.App(options.group, **_app_options(kafka, options))
         self._app.on_partitions_revoked.connect(self._on_revoked)
         self._app.on_rebalance_complete.connect(self._on_shared_out)
-        for name in JOB_TOPICS:
+        for name in WORK_TOPICS:
             self._read(name)
 
     @property
@@ -205,7 +206,7 @@ class FaustLog:
         places = frozenset(
             Place(tp.topic, tp.partition)
             for tp in self._app.consumer.assignment()
-            if tp.topic in JOB_TOPICS
+            if tp.topic in WORK_TOPICS
         )
         generation = self._app.consumer_generation_id
         _log.info("partitions_assigned", generation=generation, partitions=len(places))
@@ -223,7 +224,8 @@ def _require_extension() -> None:
 
 def _app_options(kafka: KafkaSettings, options: GroupOptions) -> dict[str, Any]:
     servers = [part.strip() for part in kafka.bootstrap_servers.split(",")]
-    fetched = kafka.job_partitions * options.max_poll_records
+    partitions = max(TOPICS[name].partition_count(kafka.job_partitions) for name in WORK_TOPICS)
+    fetched = partitions * options.max_poll_records
     return {
         "broker": ";".join(f"kafka://{server}" for server in servers),
         "broker_credentials": _credentials(kafka),

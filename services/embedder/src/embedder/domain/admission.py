@@ -7,8 +7,9 @@ from enum import StrEnum, unique
 from typing import Final, Generic, TypeVar
 
 from embedder.domain.window import Place
+from kartoteka_contracts.topics import JOB_TOPICS
 
-__all__ = ["Admission", "Limits", "Turns", "Work", "work_of"]
+__all__ = ["WORK_TOPICS", "Admission", "Limits", "Turns", "Work", "work_of"]
 
 T = TypeVar("T", bound=Hashable)
 
@@ -18,18 +19,24 @@ _STREAK: Final = 4
 
 @unique
 class Work(StrEnum):
-    """Classes of work, one for each job topic."""
+    """Classes of work, one for each topic that a worker reads."""
 
     INTERACTIVE = "interactive"
     BULK = "bulk"
     RETRY = "retry"
+    REINDEX = "reindex"
+    """Steps of reindex runs: they compare and send, and leave the documents to the others."""
+
+
+WORK_TOPICS: Final = (*JOB_TOPICS, "cabinets.reindex")
+"""What a worker reads: the topics of document work, and that of reindex runs."""
 
 
 def work_of(place: Place) -> Work:
-    """Return the class of what comes from a job topic.
+    """Return the class of what comes from a topic.
 
     Raises:
-        ValueError: it is no job topic.
+        ValueError: it is none that a worker reads.
     """
     return Work(place.topic.rpartition(".")[2])
 
@@ -44,14 +51,19 @@ class Limits:
     """Bulk records let in and not ended."""
     retry: int = 128
     """Retries let in and not ended; those not yet due are held outside."""
+    reindex: int = 16
+    """Steps of reindex runs let in and not ended; those not yet due are held outside."""
     running: int = 64
     """Documents in flight."""
     reserved: int = 16
     """Of those, kept for interactive work."""
+    planning: int = 2
+    """Steps of reindex runs at once, in slots of their own: neither they nor documents wait for
+    the other."""
     held: int = 10_000
-    """Retries that wait for their time."""
+    """Retries that wait for their time; as many steps of reindex runs."""
     held_bytes: int = 64 * 1024 * 1024
-    """Bytes of values that they may take together."""
+    """Bytes of values that either may take together."""
     unacknowledged: int = 20_000
     """Records of one topic that were delivered and wait for an older one to end."""
     unacknowledged_bytes: int = 64 * 1024 * 1024
@@ -66,6 +78,8 @@ class Limits:
                 return self.bulk
             case Work.RETRY:
                 return self.retry
+            case Work.REINDEX:
+                return self.reindex
 
 
 class Admission:
@@ -148,8 +162,6 @@ class Turns(Generic[T]):
 
     def next(self) -> T | None:
         """Return what starts now, and count it as running; None while nothing may."""
-        if sum(self._running.values()) >= self._limits.running:
-            return None
         work = self._choose()
         if work is None:
             return None
@@ -165,6 +177,11 @@ class Turns(Generic[T]):
         return self._running[work]
 
     def _choose(self) -> Work | None:
+        planning = self._running[Work.REINDEX]
+        if self._queues[Work.REINDEX] and planning < self._limits.planning:
+            return Work.REINDEX
+        if sum(self._running.values()) - planning >= self._limits.running:
+            return None
         other = self._choose_other()
         if self._queues[Work.INTERACTIVE] and (other is None or self._streak < _STREAK):
             self._streak = 0 if other is None else self._streak + 1

@@ -1,7 +1,7 @@
-"""A job: one delivered piece of document work, and the right to go on with it."""
+"""A job: one delivered piece of work, and the right to go on with it."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from kartoteka_contracts.access import AuthorisedCabinet, grant
 from kartoteka_contracts.envelope import Envelope
@@ -11,18 +11,28 @@ from kartoteka_contracts.events import (
     DocumentSubmitted,
     TaskCancellationRequested,
 )
-from kartoteka_contracts.ids import DocumentId
+from kartoteka_contracts.ids import DocumentId, Epoch, Version
+from kartoteka_contracts.reindex import ReindexRequested, RunContinued
 from kartoteka_contracts.tasks import TaskKind
 
-__all__ = ["Job", "JobEvent", "Lease", "Origin", "RawRecord"]
+__all__ = ["DocumentEvent", "Job", "JobEvent", "Lease", "Origin", "RawRecord", "RunEvent"]
 
-JobEvent: TypeAlias = (
+DocumentEvent: TypeAlias = (
     DocumentSubmitted
     | DocumentDeletionRequested
     | CabinetDeletionRequested
     | TaskCancellationRequested
 )
 """What a job topic may hold."""
+
+RunEvent: TypeAlias = ReindexRequested | RunContinued
+"""What the topic of reindex runs may hold."""
+
+JobEvent: TypeAlias = DocumentEvent | RunEvent
+"""All that a worker does."""
+
+_OfCabinet: TypeAlias = CabinetDeletionRequested | RunEvent
+_ALIKE: Final = (0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +64,20 @@ class Job:
 
     @property
     def order(self) -> tuple[int, int]:
-        """(version, epoch): the higher work wins."""
+        """(version, epoch): the higher work wins. Steps of runs are alike: none ends another."""
+        if isinstance(self.event, RunEvent):
+            return _ALIKE
         return (self.event.version, self.event.epoch)
+
+    @property
+    def version(self) -> Version | None:
+        """The version that it is about; None of a run, which has none."""
+        return None if isinstance(self.event, RunEvent) else self.event.version
+
+    @property
+    def epoch(self) -> Epoch:
+        """The epoch of the work."""
+        return Epoch(0) if isinstance(self.event, RunEvent) else self.event.epoch
 
     @property
     def cabinet(self) -> AuthorisedCabinet:
@@ -81,16 +103,18 @@ class Job:
                 return TaskKind.INDEX
             case DocumentDeletionRequested() | CabinetDeletionRequested():
                 return TaskKind.DELETE
+            case ReindexRequested() | RunContinued():
+                return TaskKind.REINDEX
 
     @property
     def document_id(self) -> DocumentId | None:
         """Which document it is about; None where it is about a whole cabinet."""
-        return None if isinstance(self.event, CabinetDeletionRequested) else self.event.document_id
+        return None if isinstance(self.event, _OfCabinet) else self.event.document_id
 
     @property
     def external_id(self) -> str | None:
         """The caller's name of that document."""
-        return None if isinstance(self.event, CabinetDeletionRequested) else self.event.external_id
+        return None if isinstance(self.event, _OfCabinet) else self.event.external_id
 
     @property
     def filename(self) -> str | None:
@@ -98,7 +122,7 @@ class Job:
         match self.event:
             case DocumentSubmitted() | TaskCancellationRequested():
                 return self.event.filename
-            case DocumentDeletionRequested() | CabinetDeletionRequested():
+            case _:
                 return None
 
 

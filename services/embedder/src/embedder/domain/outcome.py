@@ -4,15 +4,22 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from kartoteka_contracts.events import IndexResult
+from kartoteka_contracts.ids import TaskId
+from kartoteka_contracts.reindex import RunResult
 
 __all__ = [
     "Cancelled",
+    "Continued",
     "Deleted",
     "Empty",
     "EndedElsewhere",
     "Failed",
     "Indexed",
     "Outcome",
+    "RunEnded",
+    "RunFailed",
+    "RunJoined",
+    "RunOutcome",
     "Superseded",
     "Unchanged",
 ]
@@ -72,6 +79,45 @@ class EndedElsewhere:
     """A cancellation came too late: its task's own event tells, or has told, how it ended."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continued:
+    """A run's step is done and its next one sent, or it was done before: nothing to tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded:
+    """A run came to its end; what it could not do is among the result's errors."""
+
+    result: RunResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailed:
+    """A run was given up: for a reason of its own, never for one of its documents."""
+
+    code: str
+    message: str
+    result: RunResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunJoined:
+    """A run did nothing itself: another one of the cabinet was under way."""
+
+    run: TaskId
+
+
+RunOutcome: TypeAlias = Continued | RunEnded | RunFailed | RunJoined
+"""What a step of a reindex run comes to."""
+
 Outcome: TypeAlias = (
-    Indexed | Empty | Unchanged | Deleted | Failed | Superseded | Cancelled | EndedElsewhere
+    Indexed
+    | Empty
+    | Unchanged
+    | Deleted
+    | Failed
+    | Superseded
+    | Cancelled
+    | EndedElsewhere
+    | RunOutcome
 )

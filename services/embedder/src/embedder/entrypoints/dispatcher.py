@@ -8,20 +8,19 @@ from typing import Any, Final
 
 from structlog.contextvars import bound_contextvars
 
-from embedder.domain.admission import Admission, Limits, Work, work_of
+from embedder.domain.admission import WORK_TOPICS, Admission, Limits, Work, work_of
 from embedder.domain.delivery import Delivery
-from embedder.domain.due import Due
 from embedder.domain.job import Job
 from embedder.domain.window import Place
 from embedder.entrypoints.acks import Acks
 from embedder.entrypoints.lineup import Lineup
 from embedder.entrypoints.roster import Roster
 from embedder.entrypoints.ticket import Ticket
+from embedder.entrypoints.waiting import Waiting
 from embedder.ports import JobHandler
 from embedder.telemetry import DispatchMetrics, Pulse
 from kartoteka_contracts.errors import EventError
 from kartoteka_contracts.events import TaskCancellationRequested
-from kartoteka_contracts.topics import JOB_TOPICS
 from kartoteka_runtime.clock import Clock, SystemClock
 from kartoteka_runtime.logs import get_logger
 from kartoteka_runtime.metrics import Metrics
@@ -64,7 +63,7 @@ class Dispatcher:
         self._acks = Acks()
         self._lineup = Lineup(limits)
         self._admission = Admission(limits)
-        self._due: Due[Ticket] = Due(capacity=limits.held, size=limits.held_bytes)
+        self._due = Waiting(limits, self._admission.admits)
         self._roster = Roster()
         self._busy: set[Ticket] = set()
         self._holds: set[str] = set()
@@ -118,9 +117,8 @@ class Dispatcher:
             return
         ticket = self._take_in(delivery)
         if ticket.not_before_ms > self._now_ms():
-            if await self._until(ticket, lambda: not self._due.is_full):
-                size = len(delivery.record.value or b"")
-                self._due.hold(ticket, due_ms=ticket.not_before_ms, size=size)
+            if await self._until(ticket, lambda: self._due.has_room(ticket)):
+                self._due.hold(ticket)
                 self._metrics.came(ticket.work, "held")
                 self._notify()
             return
@@ -365,14 +363,14 @@ class Dispatcher:
             await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.sleep(0)  # the tasks' own callbacks come first
 
-    # --- retries --------------------------------------------------------------------------------
+    # --- what waits for its time ----------------------------------------------------------------
 
     async def _release_due(self) -> None:
-        """Let in retries as their time comes."""
+        """Let in what waits as its time comes."""
         while True:
             changed = self._changed
             seconds: float | None = None
-            if self._may_start and self._admission.admits(Work.RETRY):
+            if self._may_start:
                 ticket = self._due.pop(self._now_ms())
                 if ticket is not None:
                     self._let_in(ticket)
@@ -396,4 +394,4 @@ class Dispatcher:
         self._metrics.ended(ticket.work, end, self._clock.monotonic() - ticket.began)
 
     def _unacknowledged(self, work: Work) -> int:
-        return sum(self._acks.size(topic) for topic in JOB_TOPICS if topic.endswith(work))
+        return sum(self._acks.size(topic) for topic in WORK_TOPICS if topic.endswith(work))

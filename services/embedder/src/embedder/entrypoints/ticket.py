@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from embedder.domain.admission import Work, work_of
 from embedder.domain.delivery import Delivery
-from embedder.domain.job import Job, JobEvent, Lease
+from embedder.domain.job import DocumentEvent, Job, Lease, RunEvent
 from kartoteka_contracts.codec import decode
 from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.errors import EventError, MalformedEventError
@@ -80,7 +80,7 @@ class Ticket:
             "task_id": event.task_id,
             "cabinet_id": event.cabinet_id,
             "document_id": self.read.document_id or "",
-            "version": event.version,
+            "version": self.read.version or 0,
             "attempt": self.read.envelope.attempt,
         }
 
@@ -101,8 +101,10 @@ def _read(delivery: Delivery) -> Job | EventError:
     record = delivery.record
     try:
         event = decode(record.value)
-        if not isinstance(event, JobEvent):
-            raise MalformedEventError(f"{event.type!r} is no work for a job topic")
+        # Each on its own topic only: its class says who waits for whom, and which slots it takes.
+        is_run = work_of(delivery.place) is Work.REINDEX
+        if not isinstance(event, RunEvent if is_run else DocumentEvent):
+            raise MalformedEventError(f"{event.type!r} is no work for {record.origin.topic}")
     except EventError as error:
         return error
     return Job(record=record, event=event, envelope=Envelope.from_headers(record.headers))

@@ -47,8 +47,13 @@ class WorkerSettings(Fragment):
     """Bulk records in memory; beyond it the topic is paused."""
     admit_retry: int = Field(default=128, ge=1)
     """Due retries in memory; beyond it the topic is paused."""
+    admit_reindex: int = Field(default=16, ge=1)
+    """Due steps of reindex runs in memory; beyond it the topic is paused."""
+    max_planning: int = Field(default=2, ge=1, le=64)
+    """Steps of reindex runs at once in this process, beside the documents in flight."""
     max_held_retries: int = Field(default=10_000, ge=1)
-    """Retries in memory that wait for their time; beyond it the topic is paused."""
+    """Retries in memory that wait for their time, and as many steps of reindex runs; beyond it
+    the topic is paused."""
     max_unacknowledged: int = Field(default=20_000, ge=1)
     """Records of a topic that may end before an older one of their partition does."""
     max_unacknowledged_bytes: int = Field(default=64 * 1024**2, ge=1)

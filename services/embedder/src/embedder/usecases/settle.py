@@ -7,18 +7,24 @@ two of them repeats a send; it never leaves one out.
 
 import random
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Final
 
 from embedder.domain.flood import Flood, FloodLimit
-from embedder.domain.job import Job, Lease, Origin, RawRecord
+from embedder.domain.job import Job, Lease, Origin, RawRecord, RunEvent
 from embedder.domain.outcome import (
     Cancelled,
+    Continued,
     Deleted,
     Empty,
     EndedElsewhere,
     Failed,
     Indexed,
     Outcome,
+    RunEnded,
+    RunFailed,
+    RunJoined,
+    RunOutcome,
     Superseded,
     Unchanged,
 )
@@ -43,6 +49,7 @@ from kartoteka_contracts.events import (
     TaskProgressed,
     TaskStatusChanged,
 )
+from kartoteka_contracts.reindex import RunContinued, RunResult
 from kartoteka_contracts.tasks import Stage, TaskStatus
 from kartoteka_runtime.clock import Clock
 from kartoteka_runtime.logs import get_logger
@@ -53,6 +60,8 @@ __all__ = ["DeadLetterFloodError", "SettleJobs"]
 _log = get_logger(__name__)
 
 _RETRY_TOPIC: Final = "documents.retry"
+_RUN_TOPIC: Final = "cabinets.reindex"
+"""A run's step is tried again on its own topic: there its key is the lane of its cabinet."""
 _DEAD_LETTER_TOPIC: Final = "documents.dlq"
 _STATUS_TOPIC: Final = "task.status"
 _PROGRESS_TOPIC: Final = "task.progress"
@@ -176,6 +185,23 @@ class SettleJobs:
                 pass
             case Failed():
                 await self._bury(job, outcome)
+            case Continued() | RunEnded() | RunFailed() | RunJoined():
+                await self._settle_run(job, outcome)
+
+    async def _settle_run(self, job: Job, outcome: RunOutcome) -> None:
+        match outcome:
+            case Continued():
+                pass
+            case RunEnded(result=run):
+                status = TaskStatus.SUCCEEDED if run.total else TaskStatus.UNCHANGED
+                await self._send_status(job, status, result=IndexResult(run=run))
+            case RunJoined(run=other):
+                result = IndexResult(run=RunResult(joined=other))
+                await self._send_status(job, TaskStatus.SUPERSEDED, result=result)
+            case RunFailed(code=code, message=message, result=run):
+                error = TaskError(code=code, message=message, retriable=False)
+                result = IndexResult(run=run)
+                await self._send_status(job, TaskStatus.FAILED, result=result, error=error)
 
     async def _failed_try(self, job: Job, code: str, message: str, stage: Stage) -> None:
         """Hand the work to the retry topic, or give it up."""
@@ -188,8 +214,9 @@ class SettleJobs:
         )
         if not error.retriable or due is None:
             if error.retriable:
-                code, message = "retries_exhausted", f"{code}: {message}"
-            self._stop_flood(job, code, message)
+                code, message = _exhausted(job, code, message)
+            if not isinstance(job.event, RunEvent):  # whose trouble are its sources, or its size
+                self._stop_flood(job, code, message)
             await self._settle(job, await self._give_up(job, code, message, stage))
             return
         envelope = Envelope(
@@ -203,15 +230,11 @@ class SettleJobs:
             "job_postponed", task_id=job.event.task_id, code=code, attempt=attempt, stage=stage
         )
         self._metrics.postponed(code)
-        await self._send(
-            _RETRY_TOPIC, job.event.key, job.record.value or b"", envelope.to_headers()
-        )
-        if isinstance(job.event, TaskCancellationRequested):
-            return  # the task itself may be doing well
-        status = self._status(job, TaskStatus.RETRYING).model_copy(
-            update={"error": error, "next_attempt_at": due}
-        )
-        await self._send(_STATUS_TOPIC, status.key, encode(status), ())
+        topic = _RUN_TOPIC if isinstance(job.event, RunEvent) else _RETRY_TOPIC
+        await self._send(topic, job.event.key, job.record.value or b"", envelope.to_headers())
+        if isinstance(job.event, TaskCancellationRequested | RunEvent):
+            return  # the task itself may be doing well; a run's goes on with later steps
+        await self._send_status(job, TaskStatus.RETRYING, error=error, next_attempt_at=due)
 
     def _stop_flood(self, job: Job, code: str, message: str) -> None:
         """Before the failure is decided: what is decided could not succeed any more."""
@@ -235,6 +258,8 @@ class SettleJobs:
         except Exception:  # noqa: BLE001 - raised from here it would end one worker after the other
             # The index does not even take the failure. The dead letter and the status do.
             _log.exception("failure_not_noted", task_id=job.event.task_id, code=code)
+            if isinstance(job.event, RunEvent):
+                return RunFailed(code=code, message=message, result=_so_far(job.event))
             return Failed(code=code, message=message, stage=stage)
 
     async def _bury(self, job: Job, failed: Failed) -> None:
@@ -251,8 +276,7 @@ class SettleJobs:
         if not failed.ends_task:
             return
         error = TaskError(code=failed.code, message=failed.message, retriable=False)
-        status = self._status(job, TaskStatus.FAILED).model_copy(update={"error": error})
-        await self._send(_STATUS_TOPIC, status.key, encode(status), ())
+        await self._send_status(job, TaskStatus.FAILED, error=error)
 
     def _letter(
         self,
@@ -291,27 +315,33 @@ class SettleJobs:
             await self._send(_DEAD_LETTER_TOPIC, key[:_MOST_KEY], b"", headers)
 
     async def _send_status(
-        self, job: Job, status: TaskStatus, result: IndexResult | None = None
+        self,
+        job: Job,
+        status: TaskStatus,
+        *,
+        result: IndexResult | None = None,
+        error: TaskError | None = None,
+        next_attempt_at: datetime | None = None,
     ) -> None:
-        event = self._status(job, status).model_copy(update={"result": result})
-        await self._send(_STATUS_TOPIC, event.key, encode(event), ())
-
-    def _status(self, job: Job, status: TaskStatus) -> TaskStatusChanged:
         event = job.event
-        return TaskStatusChanged(
+        told = TaskStatusChanged(
             task_id=event.task_id,
             kind=job.kind,
             status=status,
             cabinet_id=event.cabinet_id,
             document_id=job.document_id,
             external_id=job.external_id,
-            version=event.version,
-            epoch=event.epoch,
+            version=job.version,
+            epoch=job.epoch,
             filename=job.filename,
             attempt=job.envelope.attempt,
             accepted_at=event.accepted_at,
             at=self._clock.now(),
+            next_attempt_at=next_attempt_at,
+            result=result,
+            error=error,
         )
+        await self._send(_STATUS_TOPIC, told.key, encode(told), ())
 
     async def _send(
         self, topic: str, key: str, value: bytes, headers: list[tuple[str, bytes]] | tuple[()]
@@ -342,6 +372,17 @@ class _Progress:
             at=self._clock.now(),
         )
         self._event_log.post(_PROGRESS_TOPIC, key=event.key, value=encode(event))
+
+
+def _exhausted(job: Job, code: str, message: str) -> tuple[str, str]:
+    """Return the code and message of work whose every try failed."""
+    if isinstance(job.event, RunEvent):
+        return "unexpected", message if code == "unexpected" else f"{code}: {message}"
+    return "retries_exhausted", f"{code}: {message}"
+
+
+def _so_far(event: RunEvent) -> RunResult:
+    return event.result if isinstance(event, RunContinued) else RunResult()
 
 
 def _place(origin: Origin) -> dict[str, str | int]:

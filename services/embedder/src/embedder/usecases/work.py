@@ -1,6 +1,8 @@
 """All work that a job topic may ask for, by the type of its event."""
 
-from embedder.domain.job import Job, Lease
+from typing import Protocol
+
+from embedder.domain.job import Job, Lease, RunEvent
 from embedder.domain.outcome import Failed, Outcome, Superseded
 from embedder.ports import StageReport
 from embedder.usecases.cancel_task import CancelTask
@@ -13,12 +15,33 @@ from kartoteka_contracts.events import (
     DocumentSubmitted,
     TaskCancellationRequested,
 )
+from kartoteka_contracts.reindex import ReindexRequested, RunContinued
 
-__all__ = ["DoWork"]
+__all__ = ["DoWork", "Runs"]
+
+
+class Runs(Protocol):
+    """Reindex runs, a step at a time. Every step may be repeated, and by two workers at once."""
+
+    async def request(self, event: ReindexRequested, lease: Lease) -> Outcome:
+        """Plan a run and send its first step, or end it at once."""
+        ...
+
+    async def proceed(self, event: RunContinued, lease: Lease) -> Outcome:
+        """Do one step and send the next one, or end the run."""
+        ...
+
+    async def give_up(self, event: RunEvent, code: str, message: str) -> Outcome:
+        """End a run whose step failed for good, so that the cabinet may have another one.
+
+        Returns:
+            RunFailed, or what the run came to before.
+        """
+        ...
 
 
 class DoWork:
-    """One use case for each type of event. Sends no events.
+    """One use case for each type of event. Only those of runs send events themselves.
 
     All calls raise UnavailableError where a dependency is away, and may be repeated.
     """
@@ -30,11 +53,13 @@ class DoWork:
         delete_document: DeleteDocument,
         delete_cabinet: DeleteCabinet,
         cancel_task: CancelTask,
+        reindex: Runs,
     ) -> None:
         self._index_document = index_document
         self._delete_document = delete_document
         self._delete_cabinet = delete_cabinet
         self._cancel_task = cancel_task
+        self._reindex = reindex
 
     async def run(self, job: Job, lease: Lease, report: StageReport) -> Outcome:
         """Do the work of a job to its outcome.
@@ -52,6 +77,10 @@ class DoWork:
                 return await self._delete_cabinet.run(job, lease, report)
             case TaskCancellationRequested():
                 return await self._cancel_task.run(job, lease, report)
+            case ReindexRequested():
+                return await self._reindex.request(job.event, lease)
+            case RunContinued():
+                return await self._reindex.proceed(job.event, lease)
 
     async def give_up(self, job: Job, code: str, message: str, stage: str) -> Outcome:
         """Record that the work failed for good.
@@ -68,12 +97,15 @@ class DoWork:
                 return Failed(code=code, message=message, stage=stage)
             case TaskCancellationRequested():
                 return Failed(code=code, message=message, stage=stage, ends_task=False)
+            case ReindexRequested() | RunContinued():
+                return await self._reindex.give_up(job.event, code, message)
 
     async def overtaken(self, job: Job) -> Outcome:
         """End a job whose document (or cabinet) has newer work here.
 
         A document's delete is carried out all the same: the newer work may fail, and would then
-        keep what was to be deleted. So is a cancellation, whose task may wait for it.
+        keep what was to be deleted. So is a cancellation, whose task may wait for it, and a run's
+        step, which nothing overtakes.
         """
         match job.event:
             case DocumentSubmitted() | CabinetDeletionRequested():
@@ -82,6 +114,8 @@ class DoWork:
                 return await self._delete_document.run(job, Lease(), _unheard)
             case TaskCancellationRequested():
                 return await self._cancel_task.run(job, Lease(), _unheard)
+            case ReindexRequested() | RunContinued():
+                return await self.run(job, Lease(), _unheard)
 
     async def cancel(self, job: Job) -> Outcome:
         """End a job that is to be cancelled and does not run, or no longer.

@@ -1,4 +1,4 @@
-"""``python -m embedder``: the worker, its model, and reconciliation."""
+"""``python -m embedder``: the worker, its model, reconciliation and rebuild."""
 
 import argparse
 import asyncio
@@ -6,8 +6,10 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from embedder.entrypoints.rebuild_cli import add_rebuild_arguments, rebuild_plan, run_rebuild
 from embedder.entrypoints.reconcile_cli import Options, add_arguments, options, run
 from embedder.settings import Settings, model_settings
+from embedder.usecases.rebuild import RebuildPlan
 from kartoteka_runtime.env import SettingsError, variables
 from kartoteka_runtime.logs import configure
 
@@ -23,6 +25,8 @@ Qdrant, and serves vectors for queries.
                  sentence-transformers. A worker does it by itself where it can.
   reconcile      mend what object storage, Qdrant and Kafka do not agree about, once: send again
                  what was lost, remove what is obsolete. See python -m embedder reconcile --help
+  rebuild        make index and view anew from object storage alone, after Qdrant's data is lost.
+                 See python -m embedder rebuild --help
 
 first steps:
   export KAFKA_BOOTSTRAP_SERVERS=localhost:9092 QDRANT_URL=http://localhost:6333 \\
@@ -48,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("worker", help="run one worker")
     commands.add_parser("export-model", help="make the model ready for workers")
     add_arguments(commands.add_parser("reconcile", help="mend differences between the stores"))
+    add_rebuild_arguments(commands.add_parser("rebuild", help="make the index anew"))
     parsed = parser.parse_args(arguments)
     try:
         match parsed.command:
@@ -55,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _worker()
             case "reconcile":
                 return _reconcile(options(parsed))
+            case "rebuild":
+                return _rebuild(rebuild_plan(parsed))
             case _:
                 return _export_model()
     except SettingsError as error:
@@ -91,6 +98,14 @@ def _reconcile(asked: Options) -> int:
     from embedder.reconcile_bootstrap import reconcile  # noqa: PLC0415 - as above
 
     return asyncio.run(run(asked, lambda plan, watch: reconcile(settings, plan, watch)))
+
+
+def _rebuild(plan: RebuildPlan) -> int:
+    settings = Settings.load()
+    configure(settings.log, service="rebuild", stream=sys.stderr)
+    from embedder.rebuild_bootstrap import rebuild  # noqa: PLC0415 - as above
+
+    return asyncio.run(run_rebuild(plan, lambda plan, watch: rebuild(settings, plan, watch)))
 
 
 def _say(line: str) -> None:

@@ -17,7 +17,7 @@ from kartoteka_contracts.errors import KartotekaError
 from kartoteka_contracts.ids import MAX_EXACT_INTEGER, CabinetId
 from kartoteka_runtime.metrics import Metrics
 
-__all__ = ["Options", "add_arguments", "options", "run"]
+__all__ = ["Options", "add_arguments", "cabinet_number", "options", "run", "seconds"]
 
 _DONE: Final = 0
 _FAILED: Final = 1
@@ -90,14 +90,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = _ABOUT
     parser.epilog = _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--cabinet", metavar="N", type=_cabinet, help="look at this cabinet only")
+    parser.add_argument(
+        "--cabinet", metavar="N", type=cabinet_number, help="look at this cabinet only"
+    )
     parser.add_argument(
         "--dry-run", action="store_true", help="change nothing; count what would be changed"
     )
     parser.add_argument(
         "--grace",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=ages.grace.total_seconds(),
         help="age of a record before its event counts as lost; it must also be older than every "
         "event that is not processed (default: %(default)g)",
@@ -105,7 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--orphan-age",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=ages.orphan.total_seconds(),
         help="age of a work before its unpublished chunks are removed (default: %(default)g)",
     )
@@ -238,13 +240,15 @@ def _write_metrics(path: Path, report: Report, *, is_done: bool) -> None:
     partial.replace(path)
 
 
-def _cabinet(text: str) -> CabinetId:
+def cabinet_number(text: str) -> CabinetId:
+    """Read a cabinet; for argparse."""
     if not (text.isascii() and text.isdecimal()) or not 0 < int(text) <= MAX_EXACT_INTEGER:
         raise argparse.ArgumentTypeError("a cabinet is a positive integer")
     return CabinetId(int(text))
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Read seconds; for argparse."""
     value = _number(text)
     if not 0 <= value <= _MOST_SECONDS:
         raise argparse.ArgumentTypeError("seconds are a number from 0 to ten years")

@@ -148,6 +148,11 @@ _SPECS: Final = (
         "The object is larger than the limit of an upload",
         "Split it, or exclude it in the cabinet's settings.",
     ),
+    _document(
+        "source_object_unreadable",
+        "The object is there and could not be copied",
+        "See the message, which says what to do; the next run tries it again.",
+    ),
     # Requests.
     _request("unauthenticated", 401, "No valid API key", "Send a key in the X-API-Key header."),
     _request(

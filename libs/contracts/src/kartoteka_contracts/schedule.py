@@ -62,6 +62,15 @@ class Schedule(Wire):
 
     def next_slot(self, after: datetime) -> datetime:
         """Return the first slot after a time (aware), in UTC."""
+        slot = self._found_from(after)
+        # Where clocks change by half an hour, whole hours that are counted over the change miss the
+        # beginning of the hour that they look for.
+        begin = slot.astimezone(ZoneInfo(self.time_zone)).replace(minute=0).astimezone(UTC)
+        if (before := begin - timedelta(seconds=1)) > after:
+            slot = min(slot, self._found_from(before))
+        return slot
+
+    def _found_from(self, after: datetime) -> datetime:
         return next(CronSim(self.cron, after.astimezone(ZoneInfo(self.time_zone)))).astimezone(UTC)
 
     def last_slot(self, *, after: datetime, up_to: datetime) -> datetime | None:

@@ -162,7 +162,7 @@ class _Progress:
 
 def progress_line(report: RebuildReport) -> str:
     """Return how far it is, for people."""
-    if report.sending_seconds <= 0:
+    if report.survey_seconds is None:
         return (
             f"counting: {report.documents} documents of {report.cabinets} cabinets, "
             f"{report.todo} to do"

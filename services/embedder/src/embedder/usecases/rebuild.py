@@ -64,18 +64,16 @@ class Rebuild:
             TimeoutError: nothing is decided any more.
         """
         report = RebuildReport(is_dry=plan.is_dry)
-        began, surveyed = self.clock.monotonic(), None
+        began = self.clock.monotonic()
 
         def tell() -> None:
-            now = self.clock.monotonic()
-            report.seconds = now - began
-            report.sending_seconds = 0.0 if surveyed is None else now - surveyed
+            report.seconds = self.clock.monotonic() - began
             watch(report)
 
         one = _Run(self, plan, report, tell)
         await one.survey()
-        surveyed = self.clock.monotonic()
         tell()
+        report.survey_seconds = report.seconds
         await one.send()
         tell()
         return report

@@ -50,10 +50,8 @@ class RebuildReport:
 
     is_dry: bool = False
     seconds: float = 0.0
-    sending_seconds: float = 0.0
-    """Since the survey ended."""
-    surveyed: int = 0
-    """Documents that were counted so far."""
+    survey_seconds: float | None = None
+    """How long counting took; None while it goes on."""
     cabinets: int = 0
     documents: int = 0
     """Documents that have records, all in all."""
@@ -78,9 +76,8 @@ class RebuildReport:
     @property
     def rate(self) -> float | None:
         """Documents a second; None before there is one."""
-        if self.done == 0 or self.sending_seconds <= 0:
-            return None
-        return self.done / self.sending_seconds
+        sending = 0.0 if self.survey_seconds is None else self.seconds - self.survey_seconds
+        return None if self.done == 0 or sending <= 0 else self.done / sending
 
     @property
     def eta_seconds(self) -> float | None:

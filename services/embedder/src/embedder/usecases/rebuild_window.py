@@ -171,7 +171,7 @@ class RebuildWindow:
         by_cabinet: dict[CabinetId, list[Undecided]] = defaultdict(list)
         for document in documents:
             by_cabinet[document.cabinet.cabinet_id].append(document)
-        found = []
+        found: list[tuple[list[Undecided], Mapping[DocumentId, Manifest]]] = []
         for own in by_cabinet.values():
             for start in range(0, len(own), BATCH):
                 batch = own[start : start + BATCH]

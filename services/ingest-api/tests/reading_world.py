@@ -11,14 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import AsyncQdrantClient, models
 
+from ingest_api.adapters.cabinet_catalogue import SqliteCabinets
 from ingest_api.adapters.log_records import BatchBuilder
 from ingest_api.adapters.records import ObjectArchive
+from ingest_api.adapters.settings_archive import ObjectSettings
 from ingest_api.adapters.sqlite_catalogue import SqliteCatalogue
 from ingest_api.adapters.task_changes import TaskChanges
 from ingest_api.domain.access import Principal, Scope
 from ingest_api.domain.log_batch import Partition
+from ingest_api.domain.run_plan import PlanFault, RunPlan
 from ingest_api.entrypoints.http import (
+    cabinet_routes,
     document_routes,
+    index_routes,
     removal_routes,
     search_routes,
     task_routes,
@@ -27,24 +32,31 @@ from ingest_api.entrypoints.http.app import Edge, create_app
 from ingest_api.entrypoints.http.receive_deadline import ReceivePolicy
 from ingest_api.telemetry import Telemetry
 from ingest_api.usecases.cancel import Cancel
+from ingest_api.usecases.configure_cabinet import ConfigureCabinet
 from ingest_api.usecases.delete import Delete
 from ingest_api.usecases.job_events import JobEvents
+from ingest_api.usecases.read_cabinets import ReadCabinets
 from ingest_api.usecases.read_documents import ReadDocuments
 from ingest_api.usecases.read_tasks import Miss, ReadTasks
+from ingest_api.usecases.reindex import Reindex
 from ingest_api.usecases.search import Search
+from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.errors import UnavailableError
 from kartoteka_contracts.ids import CabinetId
+from kartoteka_contracts.reindex import ReindexMode, RunCounts
 from kartoteka_contracts.wire import Event
 from kartoteka_index import Index, QdrantSettings
 from kartoteka_runtime.clock import SystemClock
 from kartoteka_runtime.metrics import Metrics
 from kartoteka_runtime.objects import ObjectStore, ObjectStoreSettings
+from kartoteka_runtime.source_settings import SourceSettings
 from kartoteka_testkit.builders import EPOCH
 from kartoteka_testkit.frozen_clock import FrozenClock
 from kartoteka_testkit.index_cases import MODEL, direction
 from kartoteka_testkit.recording_log import RecordingLog
 
+_ALLOWED = SourceSettings(allowed_urls=("s3://company-documents/shared",))
 UNKNOWN = "0198f2c4-b7a9-7d0e-8f5c-2a1b3d4e5f60"
 """An id that nothing has."""
 
@@ -113,6 +125,31 @@ class Embedder:
         return direction(0)
 
 
+class Planner:
+    """Says of every cabinet that there is nothing to do."""
+
+    asked: list[tuple[CabinetId, ReindexMode]]
+    is_away = False
+    would_fail: PlanFault | None = None
+
+    def __init__(self) -> None:
+        self.asked = []
+
+    async def plan(self, cabinet: AuthorisedCabinet, mode: ReindexMode) -> RunPlan:
+        if self.is_away:
+            raise UnavailableError("planner_unavailable", "an embedder at 10.0.0.1 is away")
+        self.asked.append((cabinet.cabinet_id, mode))
+        return RunPlan(
+            cabinet_id=cabinet.cabinet_id,
+            mode=mode,
+            total=2,
+            counts=RunCounts(seen=3, new=2, unchanged=1),
+            chunks=44,
+            estimated_seconds=5.5,
+            would_fail=self.would_fail,
+        )
+
+
 class ShakyIndex(Index):
     """An index that can be away."""
 
@@ -136,6 +173,7 @@ class World:
     """Of what the routes write."""
     keys: Keys = field(default_factory=Keys)
     embedder: Embedder = field(default_factory=Embedder)
+    planner: Planner = field(default_factory=Planner)
     misses: list[Miss] = field(default_factory=list)
     log: Log = field(init=False)
     client: httpx.AsyncClient = field(init=False)
@@ -156,6 +194,12 @@ class World:
     async def delete(self, path: str, key: str = "all", **query: Any) -> httpx.Response:
         return await self.client.delete(path, params=query, headers={"X-API-Key": key})
 
+    async def put(self, path: str, body: Any, key: str = "all") -> httpx.Response:
+        return await self.client.put(path, json=body, headers={"X-API-Key": key})
+
+    async def post(self, path: str, body: Any = None, key: str = "all") -> httpx.Response:
+        return await self.client.post(path, json=body, headers={"X-API-Key": key})
+
     async def search(self, body: dict[str, Any], key: str = "all") -> httpx.Response:
         return await self.client.post("/rag/search", json=body, headers={"X-API-Key": key})
 
@@ -174,9 +218,21 @@ async def _served(world: World) -> AsyncIterator[World]:
     )
     documents = ReadDocuments(catalogue=world.catalogue, freshness=world.log, index=world.index)
     archive, jobs = ObjectArchive(world.objects), JobEvents(world.events)
-    delete = Delete(
-        documents=documents, archive=archive, removals=archive, jobs=jobs, clock=world.clock
+    configure = ConfigureCabinet(
+        archive=ObjectSettings(world.objects), policy=_ALLOWED, jobs=jobs, clock=world.clock
     )
+    delete = Delete(
+        documents=documents,
+        archive=archive,
+        removals=archive,
+        configure=configure,
+        jobs=jobs,
+        clock=world.clock,
+    )
+    cabinets = ReadCabinets(
+        catalogue=SqliteCabinets(world.catalogue), freshness=world.log, clock=world.clock
+    )
+    reindex = Reindex(cabinets=cabinets, planner=world.planner, jobs=jobs, clock=world.clock)
     cancel = Cancel(tasks=tasks, index=world.index, removals=archive, jobs=jobs, clock=world.clock)
     edge = Edge(
         keys=world.keys,
@@ -188,6 +244,8 @@ async def _served(world: World) -> AsyncIterator[World]:
         edge,
         task_routes.router(tasks),
         document_routes.router(documents),
+        cabinet_routes.router(cabinets, configure),
+        index_routes.router(reindex),
         removal_routes.router(delete, cancel),
         search_routes.router(Search(embedder=world.embedder, index=world.index)),
     )
@@ -201,7 +259,7 @@ async def _served(world: World) -> AsyncIterator[World]:
 async def reading_world(folder: Path) -> AsyncIterator[World]:
     """Serve the routes.
 
-    Keys: all, seven, eight (cabinets); of cabinet 7, with this scope alone: ingest, read, delete.
+    Keys: all, seven, eight (cabinets); of cabinet 7, with one scope alone: the scope's name.
     """
     catalogue = SqliteCatalogue(folder, FrozenClock(EPOCH))
     await catalogue.open()
@@ -213,7 +271,7 @@ async def reading_world(folder: Path) -> AsyncIterator[World]:
     new.keys.add("all")
     new.keys.add("seven", 7)
     new.keys.add("eight", 8)
-    for scope in (Scope.INGEST, Scope.READ, Scope.DELETE):
+    for scope in Scope:
         new.keys.add(scope.value, 7, scopes=[scope])
     async with _served(new):
         yield new

@@ -96,7 +96,7 @@ async def test_all_topics_end_up_as_one_state(broker: KafkaBroker, tmp_path: Pat
         assert await one.status(done.task_id) is TaskStatus.SUCCEEDED
         assert await one.status(failed.task_id) is TaskStatus.QUEUED
         await until(lambda: _is(one, open_one.task_id, TaskStatus.RUNNING))
-        assert await one.catalogue.cabinets() == [7]
+        assert await one.cabinets() == [7]
         await until(lambda: one.figure("view_unreadable_records_total") == 1)
 
 

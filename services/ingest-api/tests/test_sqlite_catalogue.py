@@ -15,7 +15,6 @@ from ingest_api.adapters.sqlite_catalogue import (
 )
 from ingest_api.domain.dead_letter import LetterContent
 from ingest_api.domain.log_batch import (
-    CabinetSighting,
     DeadLetterSeen,
     LogBatch,
     Partition,
@@ -338,7 +337,7 @@ async def test_documents_with_open_tasks_come_in_order_and_ended_ones_do_not(
     assert await catalogue.open_documents(grant(CabinetId(8)), start=None, limit=3) == []
 
 
-async def test_cabinets_and_dead_letters_are_kept(
+async def test_dead_letters_leave_with_their_topic(
     catalogue: SqliteCatalogue, clock: FrozenClock
 ) -> None:
     letter = DeadLetter(
@@ -359,14 +358,9 @@ async def test_cabinets_and_dead_letters_are_kept(
         logged_at=EPOCH,
         content=LetterContent(),
     )
-    sighting = CabinetSighting(cabinet_id=CabinetId(7), seen_at=EPOCH)
-    await catalogue.apply(LogBatch(positions={}, dead_letters=(dead, dead), cabinets=(sighting,)))
-    assert await catalogue.cabinets() == [7]
+    await catalogue.apply(LogBatch(positions={}, dead_letters=(dead, dead)))
     clock.advance(31 * 86400)
     assert await catalogue.purge() == 1
-    gone = CabinetSighting(cabinet_id=CabinetId(7), seen_at=None)
-    await catalogue.apply(LogBatch(positions={}, cabinets=(gone,)))
-    assert await catalogue.cabinets() == []
 
 
 async def test_a_caller_that_gives_up_does_not_stop_the_write(catalogue: SqliteCatalogue) -> None:

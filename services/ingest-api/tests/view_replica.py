@@ -9,12 +9,14 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from ingest_api.adapters.cabinet_catalogue import SqliteCabinets
 from ingest_api.adapters.kafka_view import KafkaView
 from ingest_api.adapters.log_reader import VIEW_TOPICS
 from ingest_api.adapters.sqlite_catalogue import SqliteCatalogue
 from ingest_api.adapters.task_changes import TaskChanges
 from ingest_api.adapters.view_metrics import ViewMetrics
 from ingest_api.adapters.view_snapshots import ViewSnapshots
+from ingest_api.read_ports import CabinetQuery
 from ingest_api.settings import ViewSettings
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.events import DocumentSubmitted
@@ -144,6 +146,10 @@ class Replica:
     async def status(self, task_id: TaskId) -> TaskStatus | None:
         task = await self.catalogue.task(task_id)
         return None if task is None else task.status
+
+    async def cabinets(self) -> list[int]:
+        query = CabinetQuery(cabinets=None, limit=100)
+        return [one.cabinet_id for one in await SqliteCabinets(self.catalogue).cabinets(query)]
 
     async def found(self, task_id: TaskId) -> bool:
         """Look a task up as a request does: a miss waits until the view has caught up."""

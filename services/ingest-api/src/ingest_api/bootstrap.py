@@ -8,14 +8,17 @@ from typing import Final
 
 from ingest_api.adapters.key_file import KeyFile
 from ingest_api.adapters.records import ObjectArchive
+from ingest_api.adapters.settings_archive import ObjectSettings
 from ingest_api.dead_letters import DeadLetters
 from ingest_api.domain.admission import UploadGate
 from ingest_api.reading import Reading
 from ingest_api.settings import Settings
 from ingest_api.telemetry import Telemetry
 from ingest_api.usecases.cancel import Cancel
+from ingest_api.usecases.configure_cabinet import ConfigureCabinet
 from ingest_api.usecases.delete import Delete
 from ingest_api.usecases.job_events import JobEvents
+from ingest_api.usecases.reindex import Reindex
 from ingest_api.usecases.submit import Submit
 from kartoteka_contracts.errors import KartotekaError
 from kartoteka_contracts.topics import TOPICS, Topic
@@ -52,6 +55,8 @@ class Service:
     submit: Submit
     delete: Delete
     cancel: Cancel
+    configure: ConfigureCabinet
+    reindex: Reindex
     reading: Reading
     dead_letters: DeadLetters
     stopping: asyncio.Event
@@ -92,6 +97,9 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
         settings, log=producer, objects=objects, clock=clock, health=health, metrics=metrics
     )
     archive, jobs = ObjectArchive(objects), JobEvents(producer)
+    configure = ConfigureCabinet(
+        archive=ObjectSettings(objects), policy=settings.sources, jobs=jobs, clock=clock
+    )
     service = Service(
         settings=settings,
         clock=clock,
@@ -103,11 +111,18 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
         archive=archive,
         submit=Submit(archive=archive, log=producer, clock=clock),
         delete=Delete(
-            documents=reading.documents, archive=archive, removals=archive, jobs=jobs, clock=clock
+            documents=reading.documents,
+            archive=archive,
+            removals=archive,
+            configure=configure,
+            jobs=jobs,
+            clock=clock,
         ),
         cancel=Cancel(
             tasks=reading.tasks, index=reading.index, removals=archive, jobs=jobs, clock=clock
         ),
+        configure=configure,
+        reindex=Reindex(cabinets=reading.cabinets, planner=reading.planner, jobs=jobs, clock=clock),
         reading=reading,
         dead_letters=DeadLetters.build(settings.kafka, reading, log=producer, clock=clock),
         stopping=stopping,

@@ -1,15 +1,26 @@
 """What the use cases need from the world, each named for its role."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from ingest_api.domain.access import Principal
 from ingest_api.domain.idempotency import Claim
+from kartoteka_contracts.cabinets import CabinetConfigured
 from kartoteka_contracts.events import CabinetDeletionRequested, TaskCancellationRequested
 from kartoteka_contracts.ids import CabinetId, DocumentId, TaskId, Version
 from kartoteka_contracts.records import Record
 
-__all__ = ["Archive", "Claims", "EventLog", "KeyRing", "Removals"]
+__all__ = [
+    "Archive",
+    "Claims",
+    "EventLog",
+    "KeyRing",
+    "Removals",
+    "SettingsArchive",
+    "SourcePolicy",
+    "StoredSettings",
+]
 
 
 class KeyRing(Protocol):
@@ -82,6 +93,35 @@ class Removals(Protocol):
 
     async def mark_cancelled(self, event: TaskCancellationRequested) -> None:
         """Leave the mark that a task is to be cancelled; one that is there stays."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSettings:
+    """A version of a cabinet's settings."""
+
+    version: Version
+    configured: CabinetConfigured | None
+    """None where this release cannot read it."""
+
+
+class SettingsArchive(Protocol):
+    """Cabinets' settings, kept. Raises UnavailableError while object storage is away."""
+
+    async def newest(self, cabinet: CabinetId) -> StoredSettings | None:
+        """Return the newest settings of a cabinet; None where it was given none."""
+        ...
+
+    async def create(self, event: CabinetConfigured) -> bool:
+        """Write settings unless their version is taken; False says that it is."""
+        ...
+
+
+class SourcePolicy(Protocol):
+    """Which sources cabinets may have."""
+
+    def allows(self, url: str) -> bool:
+        """Return whether a source may have this URL."""
         ...
 
 

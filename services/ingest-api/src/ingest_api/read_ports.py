@@ -9,17 +9,23 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest_api.domain.cabinet import Cabinet
+from ingest_api.domain.run_plan import RunPlan
 from ingest_api.domain.task import Task
 from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.ids import CabinetId, DocumentId, TaskId
+from kartoteka_contracts.reindex import ReindexMode
 from kartoteka_contracts.tasks import DocumentState, TaskStatus
 from kartoteka_index import Hit, Manifest, ManifestPage, SearchQuery
 
 __all__ = [
+    "CabinetCatalogue",
+    "CabinetQuery",
     "Changes",
     "DocumentIndex",
     "Freshness",
     "QueryEmbedder",
+    "RunPlanner",
     "Subscription",
     "TaskCatalogue",
     "TaskPlace",
@@ -70,6 +76,49 @@ class TaskCatalogue(Protocol):
 
     async def is_forgotten(self, task_id: TaskId) -> bool:
         """Return whether a task left with the document that it was about."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CabinetQuery:
+    """Which cabinets to list, in the order of their ids."""
+
+    cabinets: frozenset[CabinetId] | None
+    """Only these; None: all."""
+    limit: int
+    after: CabinetId | None = None
+    """Begin behind this one."""
+
+
+class CabinetCatalogue(Protocol):
+    """The view's cabinets. Every call raises UnavailableError while they cannot be read."""
+
+    async def cabinet(self, cabinet_id: CabinetId) -> Cabinet | None:
+        """Return a cabinet; None where it is not known here."""
+        ...
+
+    async def cabinets(self, query: CabinetQuery) -> list[Cabinet]:
+        """Return cabinets in the order of their ids."""
+        ...
+
+    async def open_runs(self, cabinets: Sequence[CabinetId]) -> list[Task]:
+        """Return the runs of cabinets that have not ended."""
+        ...
+
+    async def last_runs(self, cabinets: Sequence[CabinetId]) -> list[Task]:
+        """Return the last run of each cabinet that came to an end of its own."""
+        ...
+
+
+class RunPlanner(Protocol):
+    """Says what a run would do."""
+
+    async def plan(self, cabinet: AuthorisedCabinet, mode: ReindexMode) -> RunPlan:
+        """Return what a run of the cabinet would do now.
+
+        Raises:
+            UnavailableError: ``planner_unavailable``: nobody answers with a plan.
+        """
         ...
 
 

@@ -4,7 +4,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import Self
 
+from ingest_api.adapters.cabinet_catalogue import SqliteCabinets
 from ingest_api.adapters.http_embedder import HttpEmbedder
+from ingest_api.adapters.http_planner import HttpPlanner
 from ingest_api.adapters.kafka_view import KafkaView
 from ingest_api.adapters.model_index import ModelIndex
 from ingest_api.adapters.sqlite_catalogue import SqliteCatalogue
@@ -13,6 +15,7 @@ from ingest_api.adapters.view_metrics import ViewMetrics
 from ingest_api.adapters.view_snapshots import SnapshotStore, ViewSnapshots
 from ingest_api.ports import EventLog
 from ingest_api.settings import SearchSettings, Settings
+from ingest_api.usecases.read_cabinets import ReadCabinets
 from ingest_api.usecases.read_documents import ReadDocuments
 from ingest_api.usecases.read_tasks import ReadTasks
 from ingest_api.usecases.search import Search
@@ -30,11 +33,13 @@ class Reading:
 
     tasks: ReadTasks
     documents: ReadDocuments
+    cabinets: ReadCabinets
     search: Search
     view: KafkaView
     catalogue: SqliteCatalogue
     changes: TaskChanges
     embedder: HttpEmbedder
+    planner: HttpPlanner
     index: ModelIndex
 
     @classmethod
@@ -77,11 +82,13 @@ class Reading:
         return cls(
             tasks=tasks,
             documents=ReadDocuments(catalogue=catalogue, freshness=view, index=index),
+            cabinets=ReadCabinets(catalogue=SqliteCabinets(catalogue), freshness=view, clock=clock),
             search=Search(embedder=embedder, index=index),
             view=view,
             catalogue=catalogue,
             changes=changes,
             embedder=embedder,
+            planner=HttpPlanner(settings.embeddings, clock),
             index=index,
         )
 
@@ -98,6 +105,7 @@ class Reading:
         """Close files and connections."""
         await self.index.close()
         await self.embedder.close()
+        await self.planner.close()
         await self.catalogue.close()
 
 

@@ -12,9 +12,11 @@ from fastapi import FastAPI
 from ingest_api.bootstrap import Service, build
 from ingest_api.domain.submission import UploadLimits
 from ingest_api.entrypoints.http import (
+    cabinet_routes,
     dead_letter_routes,
     document_routes,
     health,
+    index_routes,
     removal_routes,
     search_routes,
     task_routes,
@@ -78,6 +80,8 @@ def application(service: Service) -> FastAPI:
         uploads.router(intake),
         task_routes.router(service.reading.tasks),
         document_routes.router(service.reading.documents),
+        cabinet_routes.router(service.reading.cabinets, service.configure),
+        index_routes.router(service.reindex),
         removal_routes.router(service.delete, service.cancel),
         search_routes.router(service.reading.search),
         dead_letter_routes.router(

@@ -14,6 +14,7 @@ from kartoteka_runtime.kafka import KafkaSettings
 from kartoteka_runtime.logs import LogSettings
 from kartoteka_runtime.objects import ObjectStoreSettings
 from kartoteka_runtime.producer import ProducerSettings
+from kartoteka_runtime.source_settings import SourceSettings
 
 __all__ = [
     "ApiSettings",
@@ -106,6 +107,9 @@ class EmbeddingsSettings(Fragment):
     counts as all of them."""
     timeout: float = Field(default=10.0, gt=0)
     """Seconds that one embedder is given for a query before the next is asked."""
+    plan_timeout: float = Field(default=120.0, gt=0, le=3600)
+    """Seconds for the plan of a run, which lists all that a cabinet has, from whichever embedder;
+    longer answers 503."""
     rest: float = Field(default=5.0, gt=0)
     """Seconds for which an embedder that did not answer is left out."""
 
@@ -141,6 +145,7 @@ class Settings:
     view: ViewSettings
     embeddings: EmbeddingsSettings
     search: SearchSettings
+    sources: SourceSettings
 
     @classmethod
     def fragments(cls) -> tuple[type[Fragment], ...]:

@@ -30,6 +30,10 @@ _OLDER_TASKS: Final = (
     "SELECT task_id FROM tasks WHERE cabinet_id = ? AND (? IS NULL OR document_id = ?) "
     "AND version < ? AND kind <> 'delete'"
 )
+_OLDER_RUNS: Final = (
+    "SELECT task_id FROM tasks WHERE cabinet_id = ? AND kind = 'reindex' AND accepted_us < ?"
+)
+"""What a run tells names documents. A version is a time in microseconds, so it compares."""
 _DROP_LETTERS: Final = (
     "DELETE FROM dead_letters WHERE cabinet_id = ? AND (? IS NULL OR document_id = ?) "
     "AND coalesce(version < ?, logged_us <= ?)"
@@ -65,6 +69,9 @@ class Deletions:
                 self._db.execute(_NOTE, (_scope(*which[:2]), task.version, ended))
                 self._db.execute(_DROP_LETTERS, (*which, ended))
                 gone += [TaskId(row[0]) for row in self._db.execute(_OLDER_TASKS, which)]
+                if task.document_id is None:
+                    runs = self._db.execute(_OLDER_RUNS, (task.cabinet_id, task.version))
+                    gone += [TaskId(row[0]) for row in runs]
                 self._any = True
         return gone
 
@@ -75,6 +82,10 @@ class Deletions:
         """
         if not self._any or task.kind is TaskKind.DELETE:
             return False
+        if task.kind is TaskKind.REINDEX and task.accepted_at is not None:
+            asked = Version(microseconds(task.accepted_at))
+            if self._is_deleted(task.cabinet_id, None, asked):
+                return True
         if task.document_id is None or task.version is None:
             known = self._db.execute("SELECT 1 FROM forgotten WHERE task_id = ?", (task.task_id,))
             return known.fetchone() is not None

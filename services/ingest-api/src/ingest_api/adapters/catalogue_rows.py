@@ -1,26 +1,11 @@
 """Statements of the view's file that need more than a line."""
 
-import sqlite3
-from collections.abc import Sequence
 from typing import Any
 
 from ingest_api.domain.instant import microseconds
-from ingest_api.domain.log_batch import CabinetSighting
 from ingest_api.read_ports import TaskQuery
 
-__all__ = ["conditions", "write_cabinets"]
-
-
-def write_cabinets(db: sqlite3.Connection, seen: Sequence[CabinetSighting]) -> None:
-    """Write which cabinets had an upload."""
-    for sighting in seen:
-        if sighting.seen_at is None:
-            db.execute("DELETE FROM cabinets WHERE cabinet_id = ?", (sighting.cabinet_id,))
-        else:
-            db.execute(
-                "INSERT OR IGNORE INTO cabinets VALUES (?, ?)",
-                (sighting.cabinet_id, microseconds(sighting.seen_at)),
-            )
+__all__ = ["conditions"]
 
 
 def conditions(query: TaskQuery) -> tuple[str, list[Any]]:

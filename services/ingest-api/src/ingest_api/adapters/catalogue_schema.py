@@ -10,7 +10,7 @@ __all__ = ["FILE_NAME", "connect", "create", "remove"]
 
 _log = get_logger(__name__)
 
-_VERSION: Final = 4
+_VERSION: Final = 5
 FILE_NAME: Final = f"tasks-v{_VERSION}.sqlite"
 """A release with another schema has another file; the view is a cache and is rebuilt."""
 
@@ -42,6 +42,7 @@ CREATE TABLE tasks (
   next_attempt_us INTEGER,
   result TEXT,
   error TEXT,
+  run TEXT,
   ended INTEGER NOT NULL,
   repair INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -49,6 +50,7 @@ CREATE INDEX tasks_by_age ON tasks (accepted_us DESC, task_id DESC);
 CREATE INDEX tasks_by_cabinet ON tasks (cabinet_id, accepted_us DESC, task_id DESC);
 CREATE INDEX tasks_by_document ON tasks (document_id);
 CREATE INDEX tasks_open ON tasks (cabinet_id, document_id) WHERE ended = 0;
+CREATE INDEX tasks_runs ON tasks (cabinet_id, updated_us) WHERE kind = 'reindex';
 CREATE INDEX tasks_ended ON tasks (updated_us) WHERE ended = 1;
 CREATE INDEX tasks_to_repair ON tasks (task_id) WHERE repair = 1;
 CREATE TABLE dead_letters (
@@ -87,7 +89,14 @@ CREATE TABLE deletions (
   scope TEXT PRIMARY KEY, version INTEGER NOT NULL, at_us INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE forgotten (task_id TEXT PRIMARY KEY, since_us INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE cabinets (cabinet_id INTEGER PRIMARY KEY, seen_us INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE cabinets (
+  cabinet_id INTEGER PRIMARY KEY,
+  seen_us INTEGER,
+  version INTEGER,
+  settings TEXT,
+  created_us INTEGER,
+  at_us INTEGER
+) WITHOUT ROWID;
 """
 
 

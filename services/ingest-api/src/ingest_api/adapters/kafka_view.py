@@ -42,9 +42,17 @@ _log = get_logger(__name__)
 
 _HOLD: Final = "view"
 _MISS_TOPICS: Final = frozenset(
-    {"documents.interactive", "documents.bulk", "task.status", "documents.dlq"}
+    {
+        "documents.interactive",
+        "documents.bulk",
+        "task.status",
+        "documents.dlq",
+        "cabinets",
+        "cabinets.reindex",
+    }
 )
-"""Where a task or a dead letter can first be seen as a whole, so what a miss depends on."""
+"""Where a task, a dead letter or a cabinet can first be seen as a whole, so what a miss depends
+on."""
 _CLIENT: Final = "kartoteka-view"
 _RETRY: Final = Backoff(base=0.2, limit=5.0)
 _HOUSEKEEPING_SECONDS: Final = 1.0

@@ -22,6 +22,7 @@ VIEW_TOPICS: Final = (
     "task.status",
     "documents.dlq",
     "cabinets",
+    "cabinets.reindex",
 )
 """What the view is made of."""
 

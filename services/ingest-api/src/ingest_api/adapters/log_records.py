@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from ingest_api.adapters.cabinet_records import cabinet_record
 from ingest_api.adapters.letter_records import letter_seen
 from ingest_api.adapters.log_record import LogRecord
 from ingest_api.domain.log_batch import (
+    CabinetSettled,
     CabinetSighting,
     DeadLetterSeen,
     LetterMarked,
@@ -15,7 +17,6 @@ from ingest_api.domain.log_batch import (
     TaskSeen,
 )
 from ingest_api.domain.task import Task
-from kartoteka_contracts.cabinets import CabinetSeen
 from kartoteka_contracts.codec import decode
 from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.errors import EventError, MalformedEventError
@@ -27,7 +28,8 @@ from kartoteka_contracts.events import (
     TaskProgressed,
     TaskStatusChanged,
 )
-from kartoteka_contracts.ids import MAX_EXACT_INTEGER, CabinetId
+from kartoteka_contracts.ids import MAX_EXACT_INTEGER
+from kartoteka_contracts.reindex import ReindexRequested, RunContinued, RunProgressed
 from kartoteka_contracts.tasks import TaskKind, TaskStatus
 from kartoteka_contracts.wire import Event
 
@@ -36,8 +38,9 @@ __all__ = ["BatchBuilder", "status_event"]
 _DEAD_LETTERS: Final = "documents.dlq"
 _STATUS: Final = "task.status"
 _CABINETS: Final = "cabinets"
-_SEEN: Final = "#seen"
 _DONE: Final = 1.0
+_NO_STATES: Final = (TaskCancellationRequested, RunContinued)
+"""A wish, and a planner's word to itself: neither says how far a task is."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,7 +50,7 @@ class BatchBuilder:
     tasks: list[TaskSeen] = field(default_factory=list)
     dead_letters: list[DeadLetterSeen] = field(default_factory=list)
     marks: list[LetterMarked] = field(default_factory=list)
-    cabinets: list[CabinetSighting] = field(default_factory=list)
+    cabinets: list[CabinetSighting | CabinetSettled] = field(default_factory=list)
     unreadable: list[tuple[Partition, int, str]] = field(default_factory=list)
     """Where it lies, and why it was left out."""
 
@@ -73,11 +76,11 @@ class BatchBuilder:
         if record.topic == _DEAD_LETTERS:
             self._read_letter(record)
         elif record.topic == _CABINETS:
-            self._read_cabinet(record)
+            self.cabinets.append(cabinet_record(record))
         elif record.value is not None or record.topic != _STATUS:
             # A tombstone on the status topic means nothing here: ended tasks leave by age.
             event = decode(record.value)
-            if not isinstance(event, TaskCancellationRequested):  # a wish, and no task's state
+            if not isinstance(event, _NO_STATES):
                 self.tasks.append(_task_seen(event, record))
 
     def _read_letter(self, record: LogRecord) -> None:
@@ -86,21 +89,6 @@ class BatchBuilder:
                 self.dead_letters.append(letter)
             case LetterMarked() as mark:
                 self.marks.append(mark)
-
-    def _read_cabinet(self, record: LogRecord) -> None:
-        key = _text(record.key)
-        if not key.endswith(_SEEN):
-            return  # Settings: nobody reads them from the view yet.
-        if record.value is None:
-            cabinet = key.removesuffix(_SEEN)
-            if not (cabinet.isascii() and cabinet.isdigit()):
-                raise MalformedEventError("the key names no cabinet")
-            self.cabinets.append(CabinetSighting(cabinet_id=CabinetId(int(cabinet)), seen_at=None))
-            return
-        event = decode(record.value)
-        if not isinstance(event, CabinetSeen):
-            raise MalformedEventError(f"{event.type} does not belong on {record.topic}")
-        self.cabinets.append(CabinetSighting(cabinet_id=event.cabinet_id, seen_at=event.at))
 
 
 def status_event(task: Task) -> TaskStatusChanged:
@@ -157,6 +145,17 @@ def _task(event: Event, record: LogRecord) -> Task:
                 attempt=event.attempt,
                 updated_at=event.at,
             )
+        case ReindexRequested():
+            return _requested(event, Envelope.from_headers(record.headers).attempt)
+        case RunProgressed():
+            return Task(
+                task_id=event.task_id,
+                cabinet_id=event.cabinet_id,
+                status=TaskStatus.RUNNING,
+                progress=event.progress,
+                updated_at=event.at,
+                run=event.result,
+            )
         case TaskStatusChanged():
             return _changed(event)
         case _:
@@ -199,6 +198,18 @@ def _deletion(event: DocumentDeletionRequested | CabinetDeletionRequested, attem
     )
 
 
+def _requested(event: ReindexRequested, attempt: int) -> Task:
+    return Task(
+        task_id=event.task_id,
+        cabinet_id=event.cabinet_id,
+        kind=TaskKind.REINDEX,
+        status=TaskStatus.QUEUED,
+        attempt=attempt,
+        accepted_at=event.accepted_at,
+        updated_at=event.accepted_at,
+    )
+
+
 def _changed(event: TaskStatusChanged) -> Task:
     return Task(
         task_id=event.task_id,
@@ -218,7 +229,3 @@ def _changed(event: TaskStatusChanged) -> Task:
         result=event.result,
         error=event.error,
     )
-
-
-def _text(key: bytes | None) -> str:
-    return "" if key is None else key.decode("utf-8", "replace")

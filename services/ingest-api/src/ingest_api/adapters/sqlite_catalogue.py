@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ingest_api.adapters import catalogue_schema
+from ingest_api.adapters.cabinet_rows import write_cabinets
 from ingest_api.adapters.catalogue_deletions import Deletions, purge_deletions
-from ingest_api.adapters.catalogue_rows import conditions, write_cabinets
+from ingest_api.adapters.catalogue_rows import conditions
 from ingest_api.adapters.letter_rows import purge_letters, write_dead_letters, write_marks
 from ingest_api.adapters.task_row import COLUMNS, from_row
 from ingest_api.adapters.task_writes import TASKS_KEPT, apply_tasks
@@ -30,7 +31,7 @@ from ingest_api.domain.task import Task
 from ingest_api.read_ports import TaskQuery
 from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.errors import UnavailableError
-from kartoteka_contracts.ids import CabinetId, DocumentId, TaskId
+from kartoteka_contracts.ids import DocumentId, TaskId
 from kartoteka_runtime.clock import Clock
 
 __all__ = [
@@ -179,11 +180,6 @@ class SqliteCatalogue:
     async def is_forgotten(self, task_id: TaskId) -> bool:
         """Return whether a task left with the document that it was about. Raises likewise."""
         return bool(await self.read("SELECT 1 FROM forgotten WHERE task_id = ?", task_id))
-
-    async def cabinets(self) -> list[CabinetId]:
-        """Return the cabinets that ever had an upload. Raises UnavailableError."""
-        rows = await self.read("SELECT cabinet_id FROM cabinets ORDER BY cabinet_id")
-        return [CabinetId(row[0]) for row in rows]
 
     async def to_repair(self, limit: int) -> list[Task]:
         """Return stored states that must be written to the compacted topic again.

@@ -5,6 +5,7 @@ from typing import Any, Final
 from ingest_api.domain.instant import microseconds, moment
 from ingest_api.domain.task import Task
 from kartoteka_contracts.events import IndexResult, TaskError
+from kartoteka_contracts.reindex import RunResult
 from kartoteka_contracts.tasks import Stage, TaskKind, TaskStatus
 
 __all__ = ["COLUMNS", "from_row", "to_row"]
@@ -28,6 +29,7 @@ COLUMNS: Final = (
     "next_attempt_us",
     "result",
     "error",
+    "run",
     "ended",
 )
 """The columns of a task, in the order of both functions below."""
@@ -54,6 +56,7 @@ def to_row(task: Task) -> tuple[Any, ...]:
         None if task.next_attempt_at is None else microseconds(task.next_attempt_at),
         None if task.result is None else task.result.model_dump_json(),
         None if task.error is None else task.error.model_dump_json(),
+        None if task.run is None else task.run.model_dump_json(),
         int(task.status.is_end),
     )
 
@@ -84,4 +87,5 @@ def from_row(row: tuple[Any, ...]) -> Task:
             None if named["result"] is None else IndexResult.model_validate_json(named["result"])
         ),
         error=None if named["error"] is None else TaskError.model_validate_json(named["error"]),
+        run=None if named["run"] is None else RunResult.model_validate_json(named["run"]),
     )

@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 from ingest_api.domain.dead_letter import LetterContent
 from ingest_api.domain.task import Task
+from kartoteka_contracts.cabinets import CabinetConfigured
 from kartoteka_contracts.dead_letter import DeadLetter, DeadLetterMark
 from kartoteka_contracts.ids import CabinetId, TaskId
 
 __all__ = [
     "Applied",
+    "CabinetSettled",
     "CabinetSighting",
     "DeadLetterSeen",
     "LetterMarked",
@@ -68,6 +70,14 @@ class CabinetSighting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CabinetSettled:
+    """A cabinet got settings; ``configured`` is None where the record takes them back."""
+
+    cabinet_id: CabinetId
+    configured: CabinetConfigured | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogBatch:
     """Records of any topics in the order of their partitions, and the offsets after them."""
 
@@ -76,7 +86,7 @@ class LogBatch:
     tasks: tuple[TaskSeen, ...] = ()
     dead_letters: tuple[DeadLetterSeen, ...] = ()
     marks: tuple[LetterMarked, ...] = ()
-    cabinets: tuple[CabinetSighting, ...] = ()
+    cabinets: tuple[CabinetSighting | CabinetSettled, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

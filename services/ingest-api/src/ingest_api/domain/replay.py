@@ -23,8 +23,8 @@ from kartoteka_contracts.wire import Event
 __all__ = ["Replay", "replay_of"]
 
 _BULK: Final = "documents.bulk"
-_OURS: Final = frozenset({"documents.interactive", _BULK})
-"""Job topics that this service produces to; what came from another one goes to bulk."""
+_OURS: Final = frozenset({"documents.interactive", _BULK, "cabinets.reindex"})
+"""Topics of work that this service produces to; what came from another one goes to bulk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

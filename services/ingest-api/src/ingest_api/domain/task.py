@@ -4,19 +4,21 @@ Records come from several topics, so they arrive in any order and any number of 
 makes the outcome independent of both: the highest record wins, and an end is final.
 """
 
+import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from kartoteka_contracts.events import IndexResult, TaskError
 from kartoteka_contracts.ids import CabinetId, DocumentId, Epoch, TaskId, Version
+from kartoteka_contracts.reindex import RunResult
 from kartoteka_contracts.tasks import Stage, TaskKind, TaskStatus, rank
 
 __all__ = ["Order", "Task", "is_lower", "merged"]
 
 _UPLOADED: Final = Epoch(0)
 
-Order = tuple[int, float, int, float]
+Order = tuple[int, float, int, float, float]
 """The place of a record among all that can be said of one task."""
 
 
@@ -36,6 +38,8 @@ class Task:
     next_attempt_at: datetime | None = None
     result: IndexResult | None = None
     error: TaskError | None = None
+    run: RunResult | None = None
+    """What a reindex run that is under way has come to so far; its end has it in ``result``."""
 
     kind: TaskKind | None = None
     """None while only progress was seen, which does not say it; the fields below likewise."""
@@ -59,10 +63,17 @@ class Task:
 
         Every end stands above everything else, whatever its attempt, or a late record of an older
         attempt would keep a task open for ever. Among ends the earliest is the highest.
+
+        A run's progress does not say its attempt, and comes after all tries to plan it: it stands
+        above them, whatever theirs. Of two that are equally far the later one counts.
         """
+        at = self.updated_at.timestamp()
         if self.status.is_end:
-            return (1, -self.updated_at.timestamp(), 0, 0.0)
-        return (0, float(self.attempt), rank(self.status, self.stage), self.progress)
+            return (1, -at, 0, 0.0, 0.0)
+        place = rank(self.status, self.stage)
+        if self.run is not None:
+            return (0, math.inf, place, self.progress, at)
+        return (0, float(self.attempt), place, self.progress, 0.0)
 
 
 def merged(stored: Task | None, seen: Task) -> Task:

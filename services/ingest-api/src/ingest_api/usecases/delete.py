@@ -3,6 +3,7 @@
 from ingest_api.domain.access import Principal, Scope, authorise
 from ingest_api.domain.submission import next_version
 from ingest_api.ports import Archive, Removals
+from ingest_api.usecases.configure_cabinet import ConfigureCabinet
 from ingest_api.usecases.job_events import JobEvents, acknowledged_in_time
 from ingest_api.usecases.read_documents import ReadDocuments
 from kartoteka_contracts.access import AuthorisedCabinet
@@ -28,12 +29,14 @@ class Delete:
         documents: ReadDocuments,
         archive: Archive,
         removals: Removals,
+        configure: ConfigureCabinet,
         jobs: JobEvents,
         clock: Clock,
     ) -> None:
         self._documents = documents
         self._archive = archive
         self._removals = removals
+        self._configure = configure
         self._jobs = jobs
         self._clock = clock
 
@@ -79,13 +82,15 @@ class Delete:
     ) -> CabinetDeletionRequested:
         """Ask for the delete of everything that was asked of a cabinet until now.
 
-        What is uploaded from now on stays.
+        What is uploaded from now on stays. Its sources and its schedule are taken from it first,
+        or the next run would bring documents back.
 
         Raises:
             UnavailableError: ``event_log_unavailable``, ``overloaded`` or
                 ``object_store_unavailable``.
         """
         self._jobs.check()
+        await self._configure.retire(cabinet, traceparent=traceparent)
         event = await self._floor(cabinet)
         while not await self._removals.create_cabinet_deletion(event):
             event = await self._floor(cabinet)

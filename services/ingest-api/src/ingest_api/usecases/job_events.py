@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
-from uuid import UUID, uuid5
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from ingest_api.ports import EventLog
+from kartoteka_contracts.cabinets import CabinetConfigured
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.errors import UnavailableError
@@ -16,6 +17,7 @@ from kartoteka_contracts.wire import Event
 __all__ = ["JobEvents", "acknowledged_in_time"]
 
 _JOBS: Final = "documents.interactive"
+_CABINETS: Final = "cabinets"
 _ACK_SECONDS: Final = 4.8
 """For all that one piece of work sends, so that a caller has an answer within 5 s."""
 
@@ -35,7 +37,7 @@ async def acknowledged_in_time() -> AsyncIterator[None]:
 
 
 class JobEvents:
-    """The topic of work that somebody waits for."""
+    """The topics that requests end up in."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -50,14 +52,29 @@ class JobEvents:
         if trouble is not None:
             raise UnavailableError("event_log_unavailable", f"Kafka is away: {trouble}")
 
-    async def send(self, event: Event, task_id: TaskId, *, traceparent: str | None = None) -> None:
+    async def send(
+        self, event: Event, task_id: TaskId, *, topic: str = _JOBS, traceparent: str | None = None
+    ) -> None:
         """Send one event of a task; the same one again has the same event id.
 
         Raises:
             UnavailableError: ``event_log_unavailable`` (outcome unknown) or ``overloaded``.
         """
-        event_id = uuid5(UUID(task_id), event.type)
+        await self._append(topic, event, uuid5(UUID(task_id), event.type), traceparent)
+
+    async def announce(self, event: CabinetConfigured, *, traceparent: str | None = None) -> None:
+        """Send a cabinet's settings; the same version again has the same event id.
+
+        Raises:
+            UnavailableError: ``event_log_unavailable`` (outcome unknown) or ``overloaded``.
+        """
+        event_id = uuid5(NAMESPACE_OID, f"{event.type}/{event.key}/{event.version}")
+        await self._append(_CABINETS, event, event_id, traceparent)
+
+    async def _append(
+        self, topic: str, event: Event, event_id: UUID, traceparent: str | None
+    ) -> None:
         envelope = Envelope(event_id=str(event_id), traceparent=traceparent)
         await self._log.send(
-            _JOBS, key=event.key, value=encode(event), headers=envelope.to_headers()
+            topic, key=event.key, value=encode(event), headers=envelope.to_headers()
         )

@@ -9,6 +9,7 @@ from kartoteka_contracts.errors import RequestError
 from kartoteka_contracts.ids import MAX_EXACT_INTEGER, CabinetId, DocumentId, TaskId
 
 __all__ = [
+    "cabinet_cursor",
     "cabinet_in_path",
     "document_cursor",
     "document_in_path",
@@ -54,6 +55,14 @@ def task_place(cursor: str) -> TaskPlace:
 def task_cursor(place: TaskPlace) -> str:
     """Return the cursor that :func:`task_place` reads."""
     return f"{microseconds(place.accepted_at)}.{place.task_id}"
+
+
+def cabinet_cursor(cursor: str) -> CabinetId:
+    """Return the cabinet that a cursor names. Raises RequestError("invalid_request")."""
+    try:
+        return cabinet_in_path(cursor)
+    except RequestError as error:
+        raise _bad_cursor() from error
 
 
 def document_cursor(cursor: str) -> DocumentId:

@@ -17,6 +17,7 @@ from kartoteka_runtime.logs import get_logger
 __all__ = [
     "MEDIA_TYPE",
     "Problem",
+    "faults_in",
     "install",
     "log_reason",
     "problem_response",
@@ -165,7 +166,7 @@ def _translated(error: Exception) -> KartotekaError:
         case HTTPException(__cause__=KartotekaError() as cause):
             return cause  # raised while FastAPI read the body
         case RequestValidationError():
-            return KartotekaError("invalid_request", _summary(error))
+            return KartotekaError("invalid_request", faults_in(error))
         case HTTPException(status_code=status) if status in _BY_STATUS:
             return KartotekaError(_BY_STATUS[HTTPStatus(status)])
         case HTTPException(status_code=status) if status < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -174,7 +175,8 @@ def _translated(error: Exception) -> KartotekaError:
             return KartotekaError("internal")
 
 
-def _summary(error: RequestValidationError) -> str:
+def faults_in(error: RequestValidationError) -> str:
+    """Return what is wrong with a request, in words and by field."""
     # Without the input: it may hold document text or a secret.
     return "; ".join([_fault(item) for item in error.errors()][:_SHOWN_ERRORS])[:1000]
 

@@ -165,7 +165,8 @@ def router(delete: Delete, cancel: Cancel) -> APIRouter:
     ) -> CabinetDeletion:
         """Delete every document of a cabinet, one task for them all.
 
-        What is uploaded after this call stays.
+        What is uploaded after this call stays. A cabinet that was configured loses its sources and
+        is no longer enabled, so that no run brings documents back.
         """
         cabinet = authorise(principal, Scope.DELETE, cabinet_in_path(cabinet_id))
         if confirm != str(cabinet.cabinet_id):

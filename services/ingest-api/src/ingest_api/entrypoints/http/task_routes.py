@@ -18,11 +18,13 @@ from ingest_api.entrypoints.http.path_ids import (
 )
 from ingest_api.entrypoints.http.problems import responses
 from ingest_api.entrypoints.http.query_parameters import only
+from ingest_api.entrypoints.http.run_answers import run_result
 from ingest_api.entrypoints.http.security import AUTH_CODES, require
 from ingest_api.entrypoints.http.wording import public_words
 from ingest_api.usecases.read_tasks import ReadTasks, TaskWish
 from kartoteka_contracts.errors import UnavailableError
 from kartoteka_contracts.events import IndexResult, TaskError
+from kartoteka_contracts.reindex import RunResult
 from kartoteka_contracts.tasks import Stage, TaskKind, TaskStatus
 
 __all__ = ["TaskAnswer", "router"]
@@ -85,8 +87,8 @@ class TaskAnswer(BaseModel):
     """When it came into this state."""
     next_attempt_at: datetime | None
     """Of a task that is retrying."""
-    result: IndexResult | None
-    """Of a task that came to a good end."""
+    result: RunResult | IndexResult | None
+    """Of a task that came to a good end; of a reindex run also while it runs."""
     error: TaskError | None
     """Of a task that failed or is retrying."""
 
@@ -183,6 +185,8 @@ def router(tasks: ReadTasks) -> APIRouter:
 
 def _answer(task: Task) -> TaskAnswer:
     answer = TaskAnswer.model_validate(task)
+    if task.kind is TaskKind.REINDEX:
+        answer.result = run_result(task)
     if answer.error is not None:
         words = public_words(answer.error.code, answer.error.message)
         answer.error = answer.error.model_copy(update={"message": words})

@@ -17,7 +17,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from kartoteka_contracts.events import DocumentSubmitted
-from kartoteka_contracts.topics import JOB_TOPICS
+from kartoteka_contracts.topics import JOB_TOPICS, TOPICS
+from kartoteka_contracts.wire import Event
 from kartoteka_testkit.builders import submitted
 from kartoteka_testkit.kafka_broker import KafkaBroker
 from kartoteka_testkit.ports import free_ports
@@ -25,10 +26,12 @@ from kartoteka_testkit.process import ServerProcess
 
 PARTITIONS = 4
 SESSION_SECONDS = 4.0
+RUNS = "cabinets.reindex"
 _cabinets = itertools.count(1)
 
 __all__ = [
     "PARTITIONS",
+    "RUNS",
     "SESSION_SECONDS",
     "JobStage",
     "WorkerProcess",
@@ -42,8 +45,8 @@ async def create_job_topics(broker: KafkaBroker) -> None:
     await admin.start()
     try:
         topics = [
-            NewTopic(name=name, num_partitions=PARTITIONS, replication_factor=1)
-            for name in JOB_TOPICS
+            NewTopic(name=name, num_partitions=count, replication_factor=1)
+            for name, count in _partitions().items()
         ]
         await admin.create_topics(topics)
     finally:
@@ -146,7 +149,7 @@ class JobStage:
 
     async def send(
         self,
-        *events: DocumentSubmitted,
+        *events: Event,
         topic: str = "documents.interactive",
         partition: int | None = 0,
         headers: list[tuple[str, bytes]] | None = None,
@@ -213,7 +216,16 @@ class JobStage:
 
 
 def _places() -> list[TopicPartition]:
-    return [TopicPartition(topic, number) for topic in JOB_TOPICS for number in range(PARTITIONS)]
+    return [
+        TopicPartition(topic, number)
+        for topic, count in _partitions().items()
+        for number in range(count)
+    ]
+
+
+def _partitions() -> dict[str, int]:
+    """Return the partition counts of all that a worker reads; they differ on purpose."""
+    return {name: TOPICS[name].partition_count(PARTITIONS) for name in (*JOB_TOPICS, RUNS)}
 
 
 async def until(condition: Callable[[], Any], *, seconds: float = 20.0, every: float = 0.1) -> None:

@@ -1,7 +1,8 @@
 """A real worker process whose handler only writes down what it is asked to do.
 
 Run by the tests: ``python recording_worker.py JOURNAL CABINET``, settings from the environment. A
-job's metadata say how it behaves: ``seconds`` to take, ``raise_while`` a file exists.
+job's metadata say how it behaves: ``seconds`` to take, ``raise_while`` a file exists. A run's step
+takes as many seconds as it has ``waits``.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from embedder.entrypoints.worker import Worker, serve
 from embedder.entrypoints.worker_settings import HttpSettings, WorkerSettings
 from kartoteka_contracts.errors import EventError
 from kartoteka_contracts.events import TaskCancellationRequested
+from kartoteka_contracts.reindex import ReindexRequested, RunContinued
 from kartoteka_runtime.env import read
 from kartoteka_runtime.health import Health
 from kartoteka_runtime.kafka import KafkaSettings
@@ -39,17 +41,17 @@ class RecordingHandler:
         if isinstance(job.event, TaskCancellationRequested):
             self._write("cancellation", job.event.external_id, job)
             return
-        self._write("began", job.submission.external_id, job)
-        behaviour = job.submission.metadata
+        name, behaviour = _named(job)
+        self._write("began", name, job)
         marker = behaviour.get("raise_while")
         if marker and Path(marker).exists():  # noqa: ASYNC240 - a test double
             raise RuntimeError("planted")
         try:
             await asyncio.sleep(float(behaviour.get("seconds", 0)))
         except asyncio.CancelledError:
-            self._write("cancelled", job.submission.external_id, job, reason=lease.ended)
+            self._write("cancelled", name, job, reason=lease.ended)
             raise
-        self._write("ended", job.submission.external_id, job)
+        self._write("ended", name, job)
 
     async def supersede(self, job: Job) -> None:
         if job.event.cabinet_id == self._cabinet:
@@ -67,11 +69,24 @@ class RecordingHandler:
     def _write(self, what: str, name: str, job: Job | None, **more: Any) -> None:
         line: dict[str, Any] = {"what": what, "name": name, "pid": os.getpid(), "at": time.time()}
         if job is not None:
-            line["version"] = job.event.version
+            line["version"] = job.version
+            line["topic"] = job.record.origin.topic
+            line["partition"] = job.record.origin.partition
             line["attempt"] = job.envelope.attempt
         with self._journal.open("a") as file:
             file.write(json.dumps(line | more) + "\n")
             file.flush()
+
+
+def _named(job: Job) -> tuple[str, dict[str, Any]]:
+    """Return a job's name and how it behaves."""
+    match job.event:
+        case ReindexRequested():
+            return "request", {}
+        case RunContinued(step=step, waits=seconds):
+            return f"step{step}", {"seconds": seconds}
+        case _:
+            return job.submission.external_id, job.submission.metadata
 
 
 async def main(journal: Path, cabinet: int) -> int:

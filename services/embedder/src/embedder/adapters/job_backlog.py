@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CoordinatorLoadInProgressError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from kartoteka_contracts.errors import UnavailableError
@@ -171,7 +171,7 @@ class JobBacklog:
         sent there before it is committed here, so it is found in one of them at least.
         """
         places = await _places(clients.admin, topics)
-        committed = await self._committed(clients.admin)
+        committed = await self._committed(clients.admin, places)
         begins = await clients.consumer.beginning_offsets(places)
         ends = await clients.consumer.end_offsets(places)
         ranges = {
@@ -181,11 +181,17 @@ class JobBacklog:
         }
         return {place: found for place, found in ranges.items() if found.first < found.end}
 
-    async def _committed(self, admin: AIOKafkaAdminClient) -> Mapping[TopicPartition, int]:
+    async def _committed(
+        self, admin: AIOKafkaAdminClient, places: list[TopicPartition]
+    ) -> Mapping[TopicPartition, int]:
         failures = 0
         while True:
             try:
-                found = await admin.list_consumer_group_offsets(self._group)
+                found = await admin.list_consumer_group_offsets(self._group, partitions=places)
+                # The client drops an error of the whole answer, which then has no partitions; one
+                # without a commit is in it as -1.
+                if len(found) < len(places):
+                    raise CoordinatorLoadInProgressError(self._group)
             except KafkaError:
                 failures += 1
                 if failures == _TRIES:

@@ -19,7 +19,7 @@ class LateRoutes:
         return web.route("*", "/v1/{path:.*}", self._answer)
 
     def fill(self, routes: Iterable[web.RouteDef]) -> None:
-        """Answer these from now on. Paths are fixed ones, without parameters.
+        """Answer these from now on. Only the last segment of a path may be a parameter.
 
         Raises:
             TypeError: a route is answered by a class-based view.
@@ -28,7 +28,7 @@ class LateRoutes:
         for route in routes:
             if isinstance(route.handler, type):
                 raise TypeError(f"{route.path} must be answered by a function")
-            handlers[route.method, route.path] = route.handler
+            handlers[route.method, _pattern(route.path)] = route.handler
         self._handlers = handlers
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
@@ -45,10 +45,18 @@ class LateRoutes:
                 status=503,
                 headers={"Retry-After": "1"},
             )
-        handler = self._handlers.get((request.method, request.path))
-        if handler is not None:
-            return await handler(request)
-        allowed = [method for method, path in self._handlers if path == request.path]
+        paths = (request.path, _pattern(request.path, is_parameter=True))
+        for path in paths:
+            handler = self._handlers.get((request.method, path))
+            if handler is not None:
+                return await handler(request)
+        allowed = [method for method, path in self._handlers if path in paths]
         if allowed:
             raise web.HTTPMethodNotAllowed(request.method, allowed)
         raise web.HTTPNotFound
+
+
+def _pattern(path: str, *, is_parameter: bool = False) -> str:
+    """Return the path with its last segment, where that is a parameter, left open."""
+    folder, _, last = path.rpartition("/")
+    return f"{folder}/*" if is_parameter or last.startswith("{") else path

@@ -49,7 +49,7 @@ class Runs(Connection):
 
     async def write_run_state(
         self, cabinet: AuthorisedCabinet, state: RunState, *, seen: RunState | None
-    ) -> bool:
+    ) -> RunState | None:
         """Write a state if what stands is still what was seen, and read back what stands.
 
         Args:
@@ -58,8 +58,8 @@ class Runs(Connection):
             seen: what the caller read, or None where there was nothing.
 
         Returns:
-            Whether it stands. False where another one was written meanwhile; the same one, by
-            another delivery of the same step, counts as this one.
+            What stands, where it is this one (by this call or by a twin of it); None where another
+            one was written meanwhile.
 
         Raises:
             UnavailableError: also where what is read back is older than what was written.
@@ -83,7 +83,7 @@ class Runs(Connection):
         stands = await self.run_state(cabinet)
         if stands is None or stands.revision < state.revision:
             raise UnavailableError("index_unavailable", "Qdrant answers with an older run")
-        return stands == state
+        return stands if stands == state else None
 
     async def open_runs(self) -> AsyncIterator[RunState]:
         """Give the runs of all cabinets that have not ended: to find those that nobody drives."""

@@ -9,7 +9,7 @@ from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.cabinets import Source
 from kartoteka_contracts.errors import KartotekaError
 from kartoteka_contracts.ids import DocumentId
-from kartoteka_index.manifest import Manifest, ManifestPage
+from kartoteka_index.manifest import Manifest
 from kartoteka_index.run_state import RunState
 from kartoteka_runtime.object_listing import FoundObject
 from kartoteka_runtime.producer import Delivered
@@ -111,20 +111,14 @@ class PlannerIndex(Protocol):
         """Return what stands about documents."""
         ...
 
-    async def documents(
-        self, cabinet: AuthorisedCabinet, *, cursor: str | None = None, limit: int = 50
-    ) -> ManifestPage:
-        """Return a page of the cabinet's decided manifests."""
-        ...
-
     async def run_state(self, cabinet: AuthorisedCabinet) -> RunState | None:
         """Return where the cabinet's last run stands; None where there was none."""
         ...
 
     async def write_run_state(
         self, cabinet: AuthorisedCabinet, state: RunState, *, seen: RunState | None
-    ) -> bool:
-        """Write it if what stands is still what was seen; False where it is not."""
+    ) -> RunState | None:
+        """Write it if what stands is still what was seen; None where it is not."""
         ...
 
 

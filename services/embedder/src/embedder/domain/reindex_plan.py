@@ -1,6 +1,6 @@
 """What a run has to do: the pages and the plan that it keeps, and what it would come to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Annotated, Final
@@ -28,6 +28,7 @@ __all__ = [
     "Plan",
     "RunForecast",
     "counted",
+    "estimated",
     "forecast_seconds",
 ]
 
@@ -68,6 +69,8 @@ class Entry(Wire):
     is_forced: bool = False
     source: SourceObject | None = None
     """What to copy."""
+    chunks: _Count | None = None
+    """Published now: about as many as it will be; None where nothing is."""
 
     @property
     def work(self) -> tuple[Version, Epoch]:
@@ -94,6 +97,8 @@ class Plan(Wire):
     pages: _Count
     total: _Count
     """Documents that the run has work for, those that cannot be begun included."""
+    entries: _Count
+    """On its pages."""
     chunks: _Count
     """Estimated, to be embedded."""
     counts: RunCounts
@@ -126,6 +131,12 @@ def forecast_seconds(chunks: int, pace: float | None) -> float:
     return chunks / (pace or PACE)
 
 
-def average(chunks: Sequence[int]) -> int:
-    """Return the chunks of a document of which nothing is known yet."""
-    return round(sum(chunks) / len(chunks)) if chunks else CHUNKS
+def estimated(known: int, unknown: int, average: float | None) -> int:
+    """Return how many chunks are to be embedded.
+
+    Args:
+        known: chunks that the documents to be indexed have now.
+        unknown: documents that have none yet.
+        average: chunks of a document of the cabinet; None where it has none.
+    """
+    return known + round(unknown * (CHUNKS if average is None else average))

@@ -4,9 +4,8 @@ import re
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
-from embedder.reconcile_ports import Archive
 from kartoteka_contracts.ids import CabinetId, DocumentId, TaskId, Version
 from kartoteka_contracts.keys import bodies_prefix, document_of, record_version, records_prefix
 from kartoteka_runtime.object_listing import FoundObject
@@ -22,6 +21,14 @@ _PLACE: Final = 3
 """Folders above a document's."""
 
 T = TypeVar("T")
+
+
+class Archive(Protocol):
+    """Object storage, as far as it is listed here."""
+
+    def pages(self, prefix: str) -> AsyncIterator[list[FoundObject]]:
+        """Give the objects below a prefix; those of one folder follow each other."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

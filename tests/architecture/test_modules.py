@@ -14,6 +14,7 @@ GRANTING = frozenset(
     {
         "services/ingest-api/src/ingest_api/domain/access.py",
         "services/embedder/src/embedder/domain/job.py",
+        "services/embedder/src/embedder/entrypoints/plans_http.py",
         "services/embedder/src/embedder/usecases/rebuild.py",
         "services/embedder/src/embedder/usecases/reconcile.py",
     }

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from embedder.domain.admission import Limits
+from embedder.domain.admission import WORK_TOPICS, Limits
 from embedder.domain.delivery import Delivery
 from embedder.domain.job import Job, Lease, Origin, RawRecord
 from embedder.domain.window import Place
@@ -14,13 +14,15 @@ from embedder.entrypoints.dispatcher import Dispatcher
 from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.errors import EventError
 from kartoteka_contracts.events import DocumentSubmitted, TaskCancellationRequested
-from kartoteka_contracts.topics import JOB_TOPICS
+from kartoteka_contracts.reindex import RunContinued
 from kartoteka_runtime.metrics import Metrics
 from kartoteka_testkit.builders import cancellation, submitted
 from kartoteka_testkit.frozen_clock import FrozenClock
 
-LIMITS = Limits(interactive=6, bulk=4, retry=4, running=4, reserved=2, held=2)
-INTERACTIVE, BULK, RETRY = JOB_TOPICS
+LIMITS = Limits(
+    interactive=6, bulk=4, retry=4, reindex=3, running=4, reserved=2, planning=1, held=2
+)
+INTERACTIVE, BULK, RETRY, RUNS = WORK_TOPICS
 
 
 _SHORT = {
@@ -32,7 +34,9 @@ _SHORT = {
 
 
 def label_of(job: Job) -> str:
-    return f"{_SHORT[job.event.type]}{job.external_id or job.event.key}@{job.event.version}"
+    if isinstance(job.event, RunContinued):
+        return f"run {job.event.key}@{job.event.step}"
+    return f"{_SHORT[job.event.type]}{job.external_id or job.event.key}@{job.version}"
 
 
 class Handler:
@@ -94,7 +98,7 @@ class Log:
     def turn(self, *topics: str) -> None:
         self._dispatcher.suspend()
         self.generation += 1
-        places = {Place(name, 0) for name in topics or JOB_TOPICS}
+        places = {Place(name, 0) for name in topics or WORK_TOPICS}
         self._dispatcher.turn(self.generation, places)
 
     async def send(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from embedder.domain.admission import Work
 from embedder.domain.delivery import Delivery
 from embedder.domain.job import Origin, RawRecord
 from embedder.entrypoints.ticket import Ticket
@@ -10,16 +11,17 @@ from kartoteka_contracts.events import IndexResult
 from kartoteka_contracts.tasks import TaskKind, TaskStatus
 from kartoteka_contracts.wire import Event
 from kartoteka_testkit import builders
+from kartoteka_testkit.run_events import reindex_requested, run_continued
 
 UPLOAD = builders.submitted(external_id="a.pdf", version=5)
 
 
-def _ticket(event: Event) -> Ticket:
+def _ticket(event: Event, topic: str = "documents.bulk") -> Ticket:
     async def acknowledge() -> None:
         raise AssertionError
 
     record = RawRecord(
-        origin=Origin(topic="documents.bulk", partition=0, offset=0),
+        origin=Origin(topic=topic, partition=0, offset=0),
         key=event.key.encode(),
         value=event.model_dump_json().encode(),
     )
@@ -36,7 +38,7 @@ def _ticket(event: Event) -> Ticket:
     ],
     ids=lambda value: getattr(value, "type", None),
 )
-def test_all_four_kinds_of_work_are_read(
+def test_all_four_kinds_of_document_work_are_read(
     event: Event, kind: TaskKind, filename: str | None
 ) -> None:
     job = _ticket(event).job
@@ -48,6 +50,16 @@ def test_work_on_a_whole_cabinet_has_a_key_of_its_own_and_names_no_document() ->
     ticket = _ticket(builders.cabinet_deletion(cabinet=7))
     assert ticket.job.event.key == "7/*"
     assert (ticket.job.document_id, ticket.context["document_id"]) == (None, "")
+
+
+@pytest.mark.parametrize("event", [reindex_requested(cabinet=7), run_continued(cabinet=7)])
+def test_a_step_of_a_run_is_work_on_a_cabinet_and_has_no_version(event: Event) -> None:
+    ticket = _ticket(event, "cabinets.reindex")
+    job = ticket.job
+    assert (ticket.work, job.kind, job.event.key) == (Work.REINDEX, TaskKind.REINDEX, "7")
+    assert (job.document_id, job.external_id, job.filename, job.version) == (None,) * 4
+    assert job.order == (0, 0)
+    assert ticket.context["version"] == 0
 
 
 def test_an_event_of_another_topic_is_no_work() -> None:

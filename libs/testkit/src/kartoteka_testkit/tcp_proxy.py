@@ -45,6 +45,8 @@ class TcpProxy:
 
     def __init__(self, target: str = "") -> None:
         self.target = target
+        self.answered_bytes = 0
+        """What the server sent so far."""
         self._port = free_ports(1)[0]
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
@@ -139,7 +141,8 @@ class TcpProxy:
         return True
 
     def _to_client(self, connection: _Connection) -> _Judge:
-        async def may_pass(_: bytes) -> bool:
+        async def may_pass(data: bytes) -> bool:
+            self.answered_bytes += len(data)
             if self._answers_to_drop > 0:
                 self._answers_to_drop -= 1
                 connection.abort()

@@ -335,7 +335,10 @@ class World:
         return sum(
             [
                 await self.index.count(
-                    CABINET, job.submission.document_id, job.event.version, job.event.epoch
+                    CABINET,
+                    job.submission.document_id,
+                    job.submission.version,
+                    job.submission.epoch,
                 )
                 for job in jobs
             ]

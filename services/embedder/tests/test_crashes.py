@@ -33,7 +33,7 @@ async def test_a_crash_at_any_call_is_repaired_by_redelivery(
         await world.assert_whole()
         if case.job.document_id is not None:
             manifest = await world.manifest(case.job)
-            assert (manifest.fence, manifest.outcome) == (case.job.event.version, outcome)
+            assert (manifest.fence, manifest.outcome) == (case.job.version, outcome)
             assert manifest.starts is None
         await world.index.close()
         if place is None:

@@ -246,7 +246,7 @@ async def test_a_lease_that_ended_removes_nothing_and_ends_nothing(world: World)
 async def test_an_older_record_that_cannot_be_read_harms_nothing(world: World) -> None:
     first = await world.accept("old", version=1)
     await world.run(first)
-    key = record_key(first.event.cabinet_id, first.submission.document_id, first.event.version)
+    key = record_key(first.event.cabinet_id, first.submission.document_id, first.submission.version)
     await world.objects.delete([key])
     await world.objects.create(key, b"{}")
     assert isinstance(await world.run(await world.accept("new", version=2)), Indexed)

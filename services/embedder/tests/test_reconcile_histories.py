@@ -87,7 +87,7 @@ class History:
                 if step.is_sent:
                     await world.plant(of, 3, epoch=step.tries + 1)
                 else:
-                    await world.plant(of, 3, version=of.event.version - 500_000)
+                    await world.plant(of, 3, version=of.submission.version - 500_000)
             case "body" if self.uploads:
                 event = self.uploads[-1].submission
                 key = body_key(event.cabinet_id, event.document_id, builders.submitted().task_id)
@@ -142,7 +142,7 @@ class History:
             published = next(text for text in _TEXTS if manifest.published.sha256 == _hash(text))
             assert published == body or body.startswith("!") or name in self.taken_back
             wanted |= set(published.splitlines())
-            affirmed = next(u for u in own if u.event.version == manifest.affirmed)
+            affirmed = next(u for u in own if u.version == manifest.affirmed)
             assert await world.objects.exists(affirmed.submission.body_key)
         assert texts == wanted
 

@@ -36,7 +36,7 @@ async def test_chunks_of_overtaken_works_go_and_published_ones_stay(world: Recon
     await world.run(new)
     await world.plant(old, 3)
     await world.plant(new, 2, epoch=1)  # of a replay that lost
-    await world.plant(new, 300, epoch=0, version=old.event.version - 1)
+    await world.plant(new, 300, epoch=0, version=old.submission.version - 1)
     world.later(2 * HOUR)
     report = await world.reconcile()
     # The replay is above the fence, has no record of its own and waits nowhere.
@@ -60,7 +60,7 @@ async def test_young_chunks_stay(world: ReconcileWorld) -> None:
 async def test_chunks_of_work_that_waited_for_long_and_runs_now_stay(world: ReconcileWorld) -> None:
     job = await world.upload("one")
     await world.run(job)
-    replay = job.submission.model_copy(update={"epoch": Epoch(int(job.event.version) + 1)})
+    replay = job.submission.model_copy(update={"epoch": Epoch(int(job.submission.version) + 1)})
     world.topics.put(delivered(replay))
     world.later(5 * HOUR)
     await world.plant(job, 3, epoch=replay.epoch)
@@ -256,7 +256,7 @@ async def test_a_tombstone_stays_where_the_document_was_deleted_again(
     world.topics.put(again)
     await world.reconcile()
     (record,) = await world.objects.keys("cabinets/")
-    assert record_version(record) == again.event.version
+    assert record_version(record) == again.version
     assert (await world.manifest(again)).outcome is Outcome.DELETED
 
 

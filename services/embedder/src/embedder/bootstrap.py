@@ -13,17 +13,19 @@ from embedder.adapters.inference.assembly import PreparedModel, open_engine, pre
 from embedder.adapters.inference.engine import Engine
 from embedder.adapters.inference.exported_model import ExportedModelError
 from embedder.adapters.inference.meter import PrometheusInferenceMeter
+from embedder.adapters.job_backlog import JobBacklog
+from embedder.adapters.source_store import OutsideSources
 from embedder.domain.admission import Limits
 from embedder.domain.flood import FloodLimit
-from embedder.domain.outcome import Outcome
 from embedder.domain.retry import RetryPolicy
 from embedder.entrypoints.crew import Crew, Gate, Part
 from embedder.entrypoints.dispatcher import Dispatcher
 from embedder.entrypoints.embeddings_http import EmbeddingsHttp
 from embedder.entrypoints.liveness import Trouble, no_trouble
+from embedder.entrypoints.plans_http import PlansHttp
 from embedder.entrypoints.worker import Worker
 from embedder.entrypoints.worker_settings import WorkerSettings
-from embedder.ports import JobHandler
+from embedder.ports import EventLog, JobHandler
 from embedder.settings import Settings
 from embedder.telemetry import Pulse, PulsingLog
 from embedder.usecases.cancel_task import CancelTask
@@ -31,6 +33,7 @@ from embedder.usecases.delete_cabinet import DeleteCabinet
 from embedder.usecases.delete_document import DeleteDocument
 from embedder.usecases.index_document import IndexDocument
 from embedder.usecases.outages import Dependency, Outages
+from embedder.usecases.reindex_runs import ReindexRuns
 from embedder.usecases.scratch import Scratch
 from embedder.usecases.settle import SettleJobs
 from embedder.usecases.work import DoWork
@@ -45,7 +48,7 @@ from kartoteka_runtime.health import Health
 from kartoteka_runtime.kafka import KafkaSettings
 from kartoteka_runtime.logs import get_logger
 from kartoteka_runtime.metrics import Metrics, process_registry
-from kartoteka_runtime.objects import ObjectStore
+from kartoteka_runtime.object_listing import ListingStore
 from kartoteka_runtime.producer import Producer
 from kartoteka_runtime.producer_metrics import ProducerMetrics
 
@@ -79,16 +82,17 @@ def build(settings: Settings) -> Worker:
 class _Stores:
     """What lies outside of the process."""
 
-    objects: ObjectStore
+    objects: ListingStore
     index: Index
     producer: Producer
+    backlog: JobBacklog
     scratch: Scratch
 
     @classmethod
     def open(cls, settings: Settings, model: PreparedModel, metrics: Metrics) -> Self:
         spec = model.spec
         return cls(
-            objects=ObjectStore.open(settings.objects),
+            objects=ListingStore.open(settings.objects),
             index=Index.open(
                 settings.qdrant, ModelIdentity(name=spec.name, dimension=spec.dimension)
             ),
@@ -98,6 +102,7 @@ class _Stores:
                 client_id="embedder",
                 metrics=ProducerMetrics.define(metrics),
             ),
+            backlog=JobBacklog(settings.kafka, group=settings.worker.group),
             scratch=_scratch(settings, metrics),
         )
 
@@ -146,9 +151,10 @@ async def _hire(settings: Settings, health: Health, metrics: Metrics) -> Crew:
     pulse = Pulse()
     outages = Outages(stores.dependencies(), metrics=metrics)
     log = PulsingLog(stores.producer, pulse)
+    runs = _runs(settings, stores, extractor, log)
     hired = crew(
         SettleJobs(
-            work=_work(stores, extractor, engine),
+            work=_work(stores, extractor, engine, runs),
             log=log,
             policy=RetryPolicy(
                 retries=settings.retry.max,
@@ -172,31 +178,36 @@ async def _hire(settings: Settings, health: Health, metrics: Metrics) -> Crew:
         ),
         parts=(
             Part(stop=stores.index.close),
+            Part(stop=stores.backlog.stop),
             Part(start=stores.producer.start, stop=stores.producer.stop),
             Part(start=extractor.start, stop=extractor.stop),
             Part(start=engine.start, stop=engine.close),
             Part(stop=outages.stop),
         ),
         background=(lambda: topics_gate.keep_checked(health, settings.kafka, topics=_OUR_TOPICS),),
-        routes=EmbeddingsHttp(engine).routes(),
+        routes=[*EmbeddingsHttp(engine).routes(), *PlansHttp(runs).routes()],
         trouble=outages.ask_all,
     )
     outages.guard(hired.dispatcher)
     return hired
 
 
-class _NoPlanner:
-    async def request(self, _event: object, _lease: object) -> Outcome:
-        raise UnavailableError("planner_unavailable")
+def _runs(
+    settings: Settings, stores: _Stores, extractor: ExtractorPool, log: EventLog
+) -> ReindexRuns:
+    return ReindexRuns(
+        archive=stores.objects,
+        index=stores.index,
+        sources=OutsideSources(settings.source, stores.objects),
+        extractor=extractor,
+        log=log,
+        backlog=stores.backlog,
+        clock=SystemClock(),
+        max_bulk_lag=settings.planner.max_bulk_lag,
+    )
 
-    async def proceed(self, _event: object, _lease: object) -> Outcome:
-        raise UnavailableError("planner_unavailable")
 
-    async def give_up(self, _event: object, _code: str, _message: str) -> Outcome:
-        raise UnavailableError("planner_unavailable")
-
-
-def _work(stores: _Stores, extractor: ExtractorPool, engine: Engine) -> DoWork:
+def _work(stores: _Stores, extractor: ExtractorPool, engine: Engine, runs: ReindexRuns) -> DoWork:
     index, bodies, clock = stores.index, stores.objects, SystemClock()
     return DoWork(
         index_document=IndexDocument(
@@ -210,7 +221,7 @@ def _work(stores: _Stores, extractor: ExtractorPool, engine: Engine) -> DoWork:
         delete_document=DeleteDocument(index=index, bodies=bodies, clock=clock),
         delete_cabinet=DeleteCabinet(index=index, bodies=bodies, clock=clock),
         cancel_task=CancelTask(index=index, clock=clock),
-        reindex=_NoPlanner(),
+        reindex=runs,
     )
 
 

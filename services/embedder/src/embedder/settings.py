@@ -9,13 +9,14 @@ from pydantic import Field
 
 from embedder.adapters.inference.model_settings import ModelSettings
 from embedder.adapters.parser_settings import ChunkSettings, ParserSettings
-from embedder.entrypoints.worker_settings import HttpSettings, WorkerSettings
+from embedder.entrypoints.worker_settings import HttpSettings, PlannerSettings, WorkerSettings
 from kartoteka_index.client import QdrantSettings
 from kartoteka_runtime.env import Fragment, read, read_all
 from kartoteka_runtime.kafka import KafkaSettings
 from kartoteka_runtime.logs import LogSettings
 from kartoteka_runtime.objects import ObjectStoreSettings
 from kartoteka_runtime.producer import ProducerSettings
+from kartoteka_runtime.source_settings import SourceSettings
 
 __all__ = ["RetrySettings", "Settings", "model_settings"]
 
@@ -48,6 +49,8 @@ class Settings:
     http: HttpSettings
     worker: WorkerSettings
     retry: RetrySettings
+    planner: PlannerSettings
+    source: SourceSettings
 
     @classmethod
     def fragments(cls) -> tuple[type[Fragment], ...]:

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from kartoteka_runtime.env import Fragment
 
-__all__ = ["HttpSettings", "WorkerSettings"]
+__all__ = ["HttpSettings", "PlannerSettings", "WorkerSettings"]
 
 
 class HttpSettings(Fragment):
@@ -18,6 +18,15 @@ class HttpSettings(Fragment):
     """Address to listen on; 0.0.0.0 in a container."""
     port: int = Field(default=8081, ge=0, le=65535)
     """TCP port; 0 takes a free one, which is logged."""
+
+
+class PlannerSettings(Fragment):
+    """How reindex runs send their documents."""
+
+    prefix: ClassVar[str] = "PLANNER_"
+
+    max_bulk_lag: int = Field(default=2000, ge=1)
+    """Unprocessed records of documents.bulk beyond which a run waits with its next page."""
 
 
 class WorkerSettings(Fragment):

@@ -76,11 +76,13 @@ class PlanRun:
         sources: SourceStore,
         extractor: Extractor,
         clock: Clock,
+        page_size: int = PAGE_SIZE,
     ) -> None:
         self._archive = archive
         self._survey = SurveyCabinet(archive=archive, index=index, sources=sources)
         self._extractor = extractor
         self._clock = clock
+        self._page_size = page_size
 
     async def run(self, event: ReindexRequested) -> Plan:
         """Write the pages of a run and then its plan, or find them written.
@@ -170,7 +172,7 @@ class PlanRun:
             start = at
             entries: list[Entry] = []
             now = microseconds(self._clock.now())
-            while at < len(found) and len(entries) < PAGE_SIZE:
+            while at < len(found) and len(entries) < self._page_size:
                 if found[at].document_id not in written.documents:
                     entries.append(_entry(found[at], event, now))
                 at += 1

@@ -11,7 +11,7 @@ from typing import Final
 
 from embedder.domain.job import Lease
 from embedder.domain.outcome import Continued, Outcome, RunEnded, RunFailed, RunJoined
-from embedder.domain.reindex_plan import Plan, RunForecast
+from embedder.domain.reindex_plan import PAGE_SIZE, Plan, RunForecast
 from embedder.domain.reindex_verdict import microseconds
 from embedder.planner_ports import (
     BulkBacklog,
@@ -32,9 +32,9 @@ from embedder.usecases.reindex_steps import (
     throttled_for,
 )
 from embedder.usecases.reindex_watching import WatchPages
-from kartoteka_contracts.access import grant
+from kartoteka_contracts.access import AuthorisedCabinet, grant
 from kartoteka_contracts.codec import encode
-from kartoteka_contracts.ids import CabinetId, Epoch
+from kartoteka_contracts.ids import Epoch
 from kartoteka_contracts.reindex import (
     ReindexMode,
     ReindexRequested,
@@ -86,6 +86,7 @@ class ReindexRuns:
         backlog: BulkBacklog,
         clock: Clock,
         max_bulk_lag: int = _MAX_BULK_LAG,
+        page_size: int = PAGE_SIZE,
     ) -> None:
         self._archive = archive
         self._index = index
@@ -94,7 +95,12 @@ class ReindexRuns:
         self._clock = clock
         self._max_bulk_lag = max_bulk_lag
         self._plan = PlanRun(
-            archive=archive, index=index, sources=sources, extractor=extractor, clock=clock
+            archive=archive,
+            index=index,
+            sources=sources,
+            extractor=extractor,
+            clock=clock,
+            page_size=page_size,
         )
         self._emit = EmitPage(archive=archive, index=index, sources=sources, log=log, clock=clock)
         self._watch = WatchPages(index=index)
@@ -161,18 +167,17 @@ class ReindexRuns:
             RunFailed; what the run has ended with, where it has.
         """
         seen = await self._index.run_state(grant(event.cabinet_id))
-        result = event.result if isinstance(event, RunContinued) else RunResult()
+        result = event.result if isinstance(event, RunContinued) else None
         if seen is None or seen.run_id != event.task_id:
-            return RunFailed(code=code, message=message, result=result)
+            return RunFailed(code=code, message=message, result=result or RunResult())
         if not seen.is_open:
             return _ending(seen)
         return await self._end(seen, result=result, fault=RunFault(code=code, message=message))
 
-    async def plan(self, cabinet: CabinetId, mode: ReindexMode) -> RunForecast:
+    async def plan(self, cabinet: AuthorisedCabinet, mode: ReindexMode) -> RunForecast:
         """Say what a run would do, without writing anything."""
-        granted = grant(cabinet)
-        last = await self._index.run_state(granted)
-        return await self._plan.forecast(granted, mode, None if last is None else last.pace)
+        last = await self._index.run_state(cabinet)
+        return await self._plan.forecast(cabinet, mode, None if last is None else last.pace)
 
     async def _taken(self, event: ReindexRequested) -> RunState | Outcome:
         """Make the run the cabinet's current one, or say what it comes to without that."""

@@ -151,7 +151,7 @@ async def _hire(settings: Settings, health: Health, metrics: Metrics) -> Crew:
     pulse = Pulse()
     outages = Outages(stores.dependencies(), metrics=metrics)
     log = PulsingLog(stores.producer, pulse)
-    runs = _runs(settings, stores, extractor, log)
+    runs = _runs(settings, stores, extractor, log, metrics)
     hired = crew(
         SettleJobs(
             work=_work(stores, extractor, engine, runs),
@@ -193,12 +193,13 @@ async def _hire(settings: Settings, health: Health, metrics: Metrics) -> Crew:
 
 
 def _runs(
-    settings: Settings, stores: _Stores, extractor: ExtractorPool, log: EventLog
+    settings: Settings, stores: _Stores, extractor: ExtractorPool, log: EventLog, metrics: Metrics
 ) -> ReindexRuns:
+    read = metrics.counter("source_read_bytes", "Bytes read of the objects of sources")
     return ReindexRuns(
         archive=stores.objects,
         index=stores.index,
-        sources=OutsideSources(settings.source, stores.objects),
+        sources=OutsideSources(settings.source, stores.objects, read=read.inc),
         extractor=extractor,
         log=log,
         backlog=stores.backlog,

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Final
 
 from embedder.adapters.source_bucket import BucketPlace, open_bucket
@@ -39,9 +39,17 @@ class OutsideSources:
     Args:
         settings: which URLs are allowed, and the credentials.
         objects: our own object storage, to copy into.
+        read: told of every byte that is read of an object, in portions.
     """
 
-    def __init__(self, settings: SourceSettings, objects: ObjectStore) -> None:
+    def __init__(
+        self,
+        settings: SourceSettings,
+        objects: ObjectStore,
+        *,
+        read: Callable[[int], None] = lambda _size: None,
+    ) -> None:
+        self._read = read
         self._settings = settings
         self._objects = objects
         self._credentials = CredentialsFile(settings.credentials_file)
@@ -85,7 +93,7 @@ class OutsideSources:
         limit = self._settings.max_bytes
         if reading.size > limit:
             raise _too_large(path, limit)
-        tally = _Tally(path, limit)
+        tally = _Tally(path, limit, self._read)
         await self._objects.write(key, tally.through(reading.chunks))
         return CopiedObject(
             sha256=tally.digest.hexdigest(),
@@ -124,7 +132,8 @@ class OutsideSources:
 class _Tally:
     """What goes by on its way into our own storage."""
 
-    def __init__(self, path: str, limit: int) -> None:
+    def __init__(self, path: str, limit: int, read: Callable[[int], None]) -> None:
+        self._read = read
         self.digest = hashlib.sha256()
         self.head = bytearray()
         self.size = 0
@@ -134,6 +143,7 @@ class _Tally:
     async def through(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Give the same chunks; ends the write where they are more than they said."""
         async for chunk in chunks:
+            self._read(len(chunk))
             self.size += len(chunk)
             if self.size > self._limit:
                 raise _too_large(self._path, self._limit)

@@ -98,6 +98,9 @@ class MemoryLog:
         times = [record.timestamp for record in self.unprocessed()]
         return datetime.fromtimestamp(min(times) / 1000, UTC) if times else None
 
-    async def waiting(self, keys: Iterable[str]) -> frozenset[str]:
-        """Return those keys of which an event is not processed."""
+    async def waiting(
+        self, keys: Iterable[str], *, topics: Iterable[str] = JOB_TOPICS
+    ) -> frozenset[str]:
+        """Return those keys of which an event of these topics is not processed."""
+        del topics  # there are no others here
         return frozenset(record.key.decode() for record in self.unprocessed()) & frozenset(keys)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from indexing_world import CABINET, DIMENSION, World, delivered
 
-from embedder.domain.job import Job, JobEvent
+from embedder.domain.job import Job, JobEvent, RunEvent
 from embedder.reconcile_ports import Log
 from embedder.usecases.reconcile import Plan, Reconcile
 from embedder.usecases.reconcile_report import Report
@@ -18,6 +18,7 @@ from kartoteka_contracts.codec import decode, encode
 from kartoteka_contracts.events import CabinetDeletionRequested
 from kartoteka_contracts.ids import DocumentId, Epoch, Version
 from kartoteka_contracts.keys import cabinet_deletion_key, cancel_key
+from kartoteka_contracts.topics import JOB_TOPICS
 from kartoteka_index.points import ChunkPoint
 from kartoteka_index.upkeep import Upkeep
 from kartoteka_runtime.object_listing import ListingStore
@@ -44,9 +45,15 @@ class Topics:
     async def oldest(self) -> datetime | None:
         return min((sent for _, sent in self.waiting_events), default=None)
 
-    async def waiting(self, keys: Collection[str]) -> frozenset[str]:
+    async def waiting(
+        self, keys: Collection[str], *, topics: Collection[str] = JOB_TOPICS
+    ) -> frozenset[str]:
         self.looks += 1
-        return frozenset(event.key for event, _ in self.waiting_events) & frozenset(keys)
+        return frozenset(
+            event.key
+            for event, _ in self.waiting_events
+            if isinstance(event, RunEvent) is (tuple(topics) != JOB_TOPICS)
+        ) & frozenset(keys)
 
 
 class ReconcileWorld(World):

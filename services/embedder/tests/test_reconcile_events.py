@@ -171,7 +171,7 @@ async def test_a_newer_record_that_comes_meanwhile_is_left_to_its_own_event(
     world.later(HOUR)
     looked = world.topics.waiting
 
-    async def waiting(keys: Any) -> frozenset[str]:
+    async def waiting(keys: Any, **_: Any) -> frozenset[str]:
         await world.upload("new")
         return await looked(keys)
 
@@ -185,7 +185,7 @@ async def test_work_that_ends_meanwhile_is_not_sent_again(world: ReconcileWorld)
     world.later(HOUR)
     looked = world.topics.waiting
 
-    async def waiting(keys: Any) -> frozenset[str]:
+    async def waiting(keys: Any, **_: Any) -> frozenset[str]:
         await world.run(job)
         return await looked(keys)
 

@@ -7,7 +7,9 @@ from typing import Protocol
 from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.ids import CabinetId, DocumentId, Epoch, Version
 from kartoteka_contracts.tasks import DocumentState
+from kartoteka_contracts.topics import JOB_TOPICS
 from kartoteka_index.manifest import Manifest, ManifestPage
+from kartoteka_index.run_state import RunState
 from kartoteka_index.upkeep import Work
 from kartoteka_runtime.object_listing import FoundObject
 from kartoteka_runtime.producer import Delivered
@@ -25,7 +27,9 @@ class Backlog(Protocol):
         """Return when the oldest of them was sent; None where there is none."""
         ...
 
-    async def waiting(self, keys: Collection[str]) -> frozenset[str]:
+    async def waiting(
+        self, keys: Collection[str], *, topics: Sequence[str] = JOB_TOPICS
+    ) -> frozenset[str]:
         """Return those of these keys of which at least one event is not processed yet."""
         ...
 
@@ -108,6 +112,14 @@ class UpkeepIndex(Protocol):
 
     async def forget(self, cabinet: AuthorisedCabinet, deleted: Manifest) -> None:
         """Remove the manifest of a deleted document, unless anything was done to it since."""
+        ...
+
+    async def run_state(self, cabinet: AuthorisedCabinet) -> RunState | None:
+        """Return where the cabinet's last reindex run stands; None where there was none."""
+        ...
+
+    def open_runs(self) -> AsyncIterator[RunState]:
+        """Give the reindex runs of all cabinets that have not ended."""
         ...
 
     async def other_cabinet(self, known: Collection[CabinetId]) -> CabinetId | None:

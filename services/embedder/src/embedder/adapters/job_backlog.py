@@ -137,7 +137,9 @@ class JobBacklog:
         first = min(heads.values(), default=None)
         return None if first is None else datetime.fromtimestamp(first / 1000, UTC)
 
-    async def waiting(self, keys: Collection[str]) -> frozenset[str]:
+    async def waiting(
+        self, keys: Collection[str], *, topics: Sequence[str] = JOB_TOPICS
+    ) -> frozenset[str]:
         """Return those of these keys of which at least one event is not processed yet.
 
         Reads all that is unprocessed, keeping nothing of it, until every key is found.
@@ -149,7 +151,7 @@ class JobBacklog:
         found: set[str] = set()
         async with self._translated():
             clients = await self._open()
-            async for record in _records(clients.consumer, await self._ranges(clients)):
+            async for record in _records(clients.consumer, await self._ranges(clients, topics)):
                 if record.key in wanted:
                     found.add(wanted.pop(record.key))
                     if not wanted:

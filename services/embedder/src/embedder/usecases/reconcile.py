@@ -17,6 +17,8 @@ from embedder.usecases.reconcile_pass import Pass
 from embedder.usecases.reconcile_records import ReconcileRecords
 from embedder.usecases.reconcile_report import Mend, Report, Seen
 from embedder.usecases.reconcile_rules import Ages
+from embedder.usecases.reconcile_runs import ReconcileRuns
+from embedder.usecases.reconcile_settings import ReconcileSettings
 from kartoteka_contracts.access import grant
 from kartoteka_contracts.ids import CabinetId
 from kartoteka_contracts.keys import claim_prefix
@@ -30,6 +32,8 @@ _PASSES: Final[tuple[type[Pass], ...]] = (
     ReconcileRecords,
     SweepChunks,
     ReconcileBodies,
+    ReconcileRuns,
+    ReconcileSettings,
 )
 
 Watch = Callable[[Report], None]
@@ -131,6 +135,11 @@ class _Run:
             known.add(other)
             self._report.cabinets_total += 1
             yield other
+        async for state in self._ports.index.open_runs():
+            if state.cabinet_id not in known:  # it has nothing yet but this run
+                known.add(state.cabinet_id)
+                self._report.cabinets_total += 1
+                yield state.cabinet_id
 
     async def cabinet(self, cabinet_id: CabinetId) -> None:
         """Reconcile one cabinet."""

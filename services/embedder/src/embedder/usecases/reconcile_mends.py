@@ -7,8 +7,9 @@ from uuid import UUID, uuid5
 
 from embedder.reconcile_ports import Archive, Log, UpkeepIndex
 from embedder.usecases.reconcile_report import Mend, Report
+from embedder.usecases.reindex_steps import TOPIC, continuation, headers
 from kartoteka_contracts.access import AuthorisedCabinet
-from kartoteka_contracts.cabinets import CabinetSeen
+from kartoteka_contracts.cabinets import CabinetConfigured, CabinetSeen
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.events import (
@@ -18,7 +19,9 @@ from kartoteka_contracts.events import (
     TaskCancellationRequested,
 )
 from kartoteka_contracts.ids import CabinetId
+from kartoteka_contracts.reindex import ReindexRequested, RunContinued
 from kartoteka_index.manifest import Manifest
+from kartoteka_index.run_state import RunState
 from kartoteka_index.upkeep import Work
 from kartoteka_runtime.clock import Clock
 
@@ -35,6 +38,7 @@ _JOBS: Final = "documents.bulk"
 """Whoever waited for this work has waited for minutes; after a lost log it may be thousands of
 documents, behind which nobody should stand who uploads one now."""
 _CABINETS: Final = "cabinets"
+_STEPS: Final[dict[type, Mend]] = {ReindexRequested: Mend.REINDEX, RunContinued: Mend.RUN_STEP}
 _KINDS: Final[dict[type[Request], Mend]] = {
     DocumentSubmitted: Mend.SUBMITTED,
     DocumentDeletionRequested: Mend.DELETION,
@@ -84,9 +88,36 @@ class Mender:
             await self._announce(event.cabinet_id)
             await self._pace()
             event_id = uuid5(UUID(event.task_id), event.type)
-            headers = Envelope(event_id=str(event_id)).to_headers()
-            await self._event_log.send(_JOBS, key=event.key, value=encode(event), headers=headers)
+            sent = Envelope(event_id=str(event_id)).to_headers()
+            await self._event_log.send(_JOBS, key=event.key, value=encode(event), headers=sent)
         self._report.mend(_KINDS[type(event)])
+
+    async def resume(self, state: RunState) -> None:
+        """Send the event of a run's next step: the request where it was never planned.
+
+        Raises:
+            UnavailableError: as :meth:`send`.
+        """
+        event = continuation(state)
+        if event is None:
+            return
+        if not self._report.is_dry:
+            await self._pace()
+            await self._event_log.send(
+                TOPIC, key=event.key, value=encode(event), headers=headers(state)
+            )
+        self._report.mend(_STEPS[type(event)])
+
+    async def configure(self, event: CabinetConfigured) -> None:
+        """Tell a cabinet's settings again.
+
+        Raises:
+            UnavailableError: as :meth:`send`.
+        """
+        if not self._report.is_dry:
+            await self._pace()
+            await self._event_log.send(_CABINETS, key=event.key, value=encode(event))
+        self._report.mend(Mend.SETTINGS)
 
     async def remove(self, what: Mend, keys: Sequence[str]) -> None:
         """Delete objects."""

@@ -13,7 +13,13 @@ from embedder.usecases.reconcile_listing import (
 )
 from embedder.usecases.reconcile_pass import Pass
 from embedder.usecases.reconcile_report import Left, Mend, Seen
-from embedder.usecases.reconcile_rules import instant, is_decided, is_undecided, lowest_needed
+from embedder.usecases.reconcile_rules import (
+    instant,
+    is_decided,
+    is_undecided,
+    lowest_needed,
+    may_matter,
+)
 from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.codec import decode
 from kartoteka_contracts.errors import EventError
@@ -148,7 +154,11 @@ class ReconcileRecords(Pass):
     async def _tidy(self, listed: ListedDocument, manifest: Manifest | None) -> None:
         if manifest is None:
             return
-        decided = [mark.key for mark in listed.marks if await self._is_over(mark, manifest)]
+        decided = [
+            mark.key
+            for mark in listed.marks
+            if not may_matter(mark.version, manifest) and await self._is_over(mark, manifest)
+        ]
         await self.mender.remove(Mend.CANCEL_MARKS, decided)
         limit, needed = self.clock.now() - self.ages.record, lowest_needed(manifest)
         old = [

@@ -20,6 +20,9 @@ class Seen(StrEnum):
     CHUNKS = "chunks"
     BODIES = "bodies"
     CLAIMS = "claims"
+    RUNS = "runs"
+    """Reindex runs that are open, or keep something."""
+    SETTINGS = "settings"
 
 
 @unique
@@ -42,6 +45,13 @@ class Mend(StrEnum):
     CANCEL_MARKS = "cancel_marks"
     FINISHED_CABINET_DELETIONS = "finished_cabinet_deletions"
     OLD_CLAIMS = "old_claims"
+    REINDEX = "reindex_requested"
+    RUN_STEP = "run_continued"
+    OLD_RUNS = "old_run_objects"
+    """What runs kept that have ended, or never were the cabinet's current one."""
+    SETTINGS = "cabinet_configured"
+    """Settings that are new: whether their event was lost is not known."""
+    OLD_SETTINGS = "old_settings"
 
 
 @unique

@@ -17,6 +17,7 @@ __all__ = [
     "is_published",
     "is_undecided",
     "lowest_needed",
+    "may_matter",
 ]
 
 _HOUR: Final = timedelta(hours=1)
@@ -39,6 +40,10 @@ class Ages:
     record: timedelta = timedelta(days=45)
     """Older records, and all that is left of a deleted document: longer than any topic keeps the
     events that could bring it back."""
+    run: timedelta = 7 * _DAY
+    """What an ended run has kept."""
+    settings: timedelta = 6 * _HOUR
+    """Until then new settings are sent again: who wrote them may have died before the event."""
 
 
 def is_undecided(newest: Version, manifest: Manifest | None) -> bool:
@@ -70,6 +75,16 @@ def lowest_needed(manifest: Manifest | None) -> Version:
         return published.version if affirmed is None else max(affirmed, published.version)
     is_deleted = manifest.outcome is Outcome.DELETED
     return Version(manifest.fence + 1) if is_deleted else manifest.fence
+
+
+def may_matter(mark: Version, manifest: Manifest) -> bool:
+    """Whether a rebuild still needs to know that a decided version was cancelled.
+
+    Its record stands beside the mark for as long; without the mark it would be indexed.
+    """
+    if mark == manifest.fence:
+        return manifest.outcome is Outcome.CANCELLED
+    return lowest_needed(manifest) < mark < manifest.fence
 
 
 def is_due(floor: Version, versions: Collection[Version], manifest: Manifest | None) -> bool:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
@@ -75,7 +76,7 @@ class KafkaState:
         """Give every event of a topic; what cannot be read is said and left out."""
         unreadable = 0
         async with self._translated(), self._reader() as consumer:
-            async for record in _records(consumer, topic):
+            async for record in _records(consumer, await self._places(topic)):
                 if record.value is None:  # a tombstone
                     continue
                 try:
@@ -89,6 +90,26 @@ class KafkaState:
                 yield event
         if unreadable:
             _log.warning("events_unreadable", topic=topic, count=unreadable)
+
+    async def _places(self, topic: str) -> list[TopicPartition]:
+        client = AIOKafkaAdminClient(
+            **client_options(self._kafka),
+            client_id="kartoteka-scheduler",
+            request_timeout_ms=_REQUEST_MS,
+        )
+        try:
+            await client.start()
+            # All are asked for: naming one makes a broker with auto.create.topics.enable create it.
+            described = await client.describe_topics()
+        finally:
+            await client.close()
+        for entry in described:
+            if entry["topic"] == topic and entry["error_code"] == 0:
+                numbers = sorted(partition["partition"] for partition in entry["partitions"])
+                return [TopicPartition(topic, number) for number in numbers]
+        raise UnavailableError(
+            "event_log_unavailable", f"Kafka has no topic {topic}: run kartoteka-topics provision"
+        )
 
     @asynccontextmanager
     async def _reader(self) -> AsyncIterator[AIOKafkaConsumer]:
@@ -122,16 +143,19 @@ class KafkaState:
             ) from error
 
 
-async def _records(consumer: AIOKafkaConsumer, topic: str) -> AsyncIterator[ConsumerRecord]:
-    """Give the records of a topic up to the offsets at which its partitions end now."""
-    ends = await _ends(consumer, topic)
-    consumer.assign(list(ends))
+async def _records(
+    consumer: AIOKafkaConsumer, places: list[TopicPartition]
+) -> AsyncIterator[ConsumerRecord]:
+    """Give the records up to the offsets at which the partitions end now."""
+    ends: dict[TopicPartition, int] = await consumer.end_offsets(places)
+    consumer.assign(places)
     await consumer.seek_to_beginning()
     loop = asyncio.get_running_loop()
     left, heard = dict(ends), loop.time()
     positions = dict.fromkeys(ends, -1)
     while True:
         for place in tuple(left):
+            # Not counted by records: compaction leaves holes, also at the end.
             position = await consumer.position(place)
             if position != positions[place]:
                 positions[place], heard = position, loop.time()
@@ -141,7 +165,7 @@ async def _records(consumer: AIOKafkaConsumer, topic: str) -> AsyncIterator[Cons
             return
         if loop.time() - heard > _SILENT_SECONDS:
             raise UnavailableError(
-                "event_log_unavailable", f"Kafka gives no records of {len(left)} parts of {topic}"
+                "event_log_unavailable", f"Kafka gives no records of {sorted(left)}"
             )
         consumer.pause(*(consumer.assignment() - left.keys()))
         fetched = await consumer.getmany(*left, timeout_ms=_POLL_MS, max_records=_RECORDS)
@@ -150,16 +174,3 @@ async def _records(consumer: AIOKafkaConsumer, topic: str) -> AsyncIterator[Cons
                 if record.offset < ends[place]:
                     yield record
         await asyncio.sleep(0)
-
-
-async def _ends(consumer: AIOKafkaConsumer, topic: str) -> dict[TopicPartition, int]:
-    # All topics are asked for: naming one makes a broker with auto.create.topics.enable create it.
-    topics = await consumer.topics()
-    partitions = consumer.partitions_for_topic(topic) if topic in topics else None
-    if not partitions:
-        raise UnavailableError(
-            "event_log_unavailable", f"Kafka has no topic {topic}: run kartoteka-topics provision"
-        )
-    places = [TopicPartition(topic, number) for number in sorted(partitions)]
-    ends = await consumer.end_offsets(places)
-    return {place: ends[place] for place in places}

@@ -22,6 +22,12 @@ R = TypeVar("R")
 _REQUEST_SECONDS: Final = 5.0
 _ABSENT: Final = 404
 _CONFLICT: Final = 409
+_NOT_ALLOWED: Final = frozenset({401, 403})
+_RIGHTS: Final = (
+    "; the service account needs get, create and update on leases, and create on events"
+)
+_SHOWN: Final = 300
+"""Characters of an answer that a message quotes."""
 _TRIES: Final = 3
 """A conflict may come of a label that somebody set meanwhile: it is looked at again."""
 
@@ -219,14 +225,20 @@ async def _asked(call: Callable[[], R], what: str, name: str) -> R:
     except ApiException as error:
         if error.status == _CONFLICT:
             raise _ConflictError(f"{what} {name} was changed meanwhile") from error
+        advice = _RIGHTS if error.status in _NOT_ALLOWED else f": {str(error.body)[:_SHOWN]}"
         raise LockError(
-            f"the apiserver refuses {what} {name}: {error.status} {error.reason}; the service "
-            "account needs get, create and update on leases, and create on events"
+            f"the apiserver refuses {what} {name}: {error.status} {error.reason}{advice}"
         ) from error
     except (HTTPError, OSError) as error:
         raise LockError(f"the apiserver does not answer: {error}") from error
 
 
 def _micro_time(at: datetime) -> str:
-    """Return a MicroTime: Kubernetes wants all six digits, which isoformat may leave out."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """Return a MicroTime: Kubernetes wants six digits behind the second.
+
+    Whatever it is given, the client writes it by ``isoformat``, which leaves out six zeros; so
+    there never are six.
+    """
+    if at.microsecond == 0:
+        at -= timedelta(microseconds=1)
+    return at.astimezone(UTC).isoformat()

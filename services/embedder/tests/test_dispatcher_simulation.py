@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedder.domain.admission import Limits
+from embedder.domain.admission import WORK_TOPICS, Limits
 from embedder.domain.delivery import Delivery
 from embedder.domain.job import Job, Lease, Origin, RawRecord
 from embedder.domain.window import Place
@@ -15,12 +15,24 @@ from embedder.entrypoints.dispatcher import Dispatcher
 from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.errors import EventError
 from kartoteka_contracts.events import DocumentSubmitted, TaskCancellationRequested
-from kartoteka_contracts.topics import JOB_TOPICS
+from kartoteka_contracts.wire import Event
 from kartoteka_testkit.builders import cancellation, submitted
 from kartoteka_testkit.frozen_clock import FrozenClock
+from kartoteka_testkit.run_events import run_continued
 
-PLACES = [Place(topic, partition) for topic in JOB_TOPICS for partition in range(2)]
-LIMITS = Limits(interactive=3, bulk=2, retry=2, running=3, reserved=1, held=3, unacknowledged=6)
+PLACES = [Place(topic, partition) for topic in WORK_TOPICS for partition in range(2)]
+_, _, RETRY, RUNS = WORK_TOPICS
+LIMITS = Limits(
+    interactive=3,
+    bulk=2,
+    retry=2,
+    reindex=2,
+    running=3,
+    reserved=1,
+    planning=1,
+    held=3,
+    unacknowledged=6,
+)
 
 Key = tuple[Place, int]
 
@@ -38,7 +50,7 @@ class Group:
         self.running: dict[asyncio.Future[None], tuple[str, RawRecord]] = {}
         self.submissions: list[DocumentSubmitted] = []
         self.cancelled: set[str] = set()
-        self.queues: dict[str, deque[Delivery]] = {topic: deque() for topic in JOB_TOPICS}
+        self.queues: dict[str, deque[Delivery]] = {topic: deque() for topic in WORK_TOPICS}
         self.owned: set[Place] = set()
         self.generation = 0
 
@@ -48,18 +60,25 @@ class Group:
             await asyncio.sleep(0)
             self._end(job.record)
             return
-        document = job.submission.document_id
+        lane = job.event.key
         at_work = [other for other, _ in self.running.values()]
-        assert document not in at_work, "two tasks of one document at once"
+        assert lane not in at_work, "two tasks of one document, or steps of one cabinet, at once"
+        runs = [at for at in (job.record, *self._at_work()) if at.origin.topic == RUNS]
+        assert len(runs) <= LIMITS.planning
         gate = asyncio.get_running_loop().create_future()
-        self.running[gate] = (document, job.record)
+        self.running[gate] = (lane, job.record)
         try:
             await gate
         finally:
             del self.running[gate]
         self._end(job.record)
 
+    def _at_work(self) -> list[RawRecord]:
+        # The gate of one that was stopped is done, though it is not told yet.
+        return [record for gate, (_, record) in self.running.items() if not gate.done()]
+
     async def supersede(self, job: Job) -> None:
+        assert job.record.origin.topic != RUNS, "no step ends another"
         await asyncio.sleep(0)
         self._end(job.record)
 
@@ -78,7 +97,9 @@ class Group:
         origin = record.origin
         self.durable.add((Place(origin.topic, origin.partition), origin.offset))
 
-    def _event(self) -> DocumentSubmitted | TaskCancellationRequested:
+    def _event(self, place: Place) -> Event:
+        if place.topic == RUNS:
+            return run_continued(cabinet=self.random.randint(1, 3))
         if self.submissions and self.random.random() < 0.25:
             request = cancellation(self.random.choice(self.submissions))
             self.cancelled.add(request.task_id)
@@ -91,9 +112,9 @@ class Group:
 
     def produce(self) -> None:
         place = self.random.choice(PLACES)
-        event = self._event()
+        event = self._event(place)
         is_readable = self.random.random() > 0.1
-        is_later = place.topic == JOB_TOPICS[2] and self.random.random() < 0.5
+        is_later = place.topic in (RETRY, RUNS) and self.random.random() < 0.5
         due_ms = int(self.clock.now().timestamp() * 1000) + 1000
         offset = len(self.records[place])
         record = RawRecord(
@@ -181,7 +202,7 @@ class Group:
     async def run(self, steps: int) -> None:
         background = [
             asyncio.create_task(self.dispatcher.run()),
-            *(asyncio.create_task(self.actor(topic)) for topic in JOB_TOPICS),
+            *(asyncio.create_task(self.actor(topic)) for topic in WORK_TOPICS),
         ]
         self.rebalance(set(PLACES))
         for _ in range(steps):

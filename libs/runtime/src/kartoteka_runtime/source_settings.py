@@ -86,7 +86,8 @@ class SourceSettings(Fragment):
     allowed_urls: tuple[str, ...] = ()
     """URLs, separated by commas, at or below which a cabinet's sources may lie; unset: none."""
     credentials_file: Path | None = None
-    """JSON of the credentials that sources name; read again when it changes. See docs."""
+    """JSON {name: {access_key_id, secret_access_key, endpoint, region, allow_http}} of the
+    credentials that sources name, the last three as needed; read again when it changes."""
     max_bytes: int = Field(default=1024**3, ge=1, le=1024**4)
     """The largest object that is copied, in bytes; larger ones are errors of the run."""
 

@@ -23,7 +23,7 @@ from kartoteka_testkit.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.integration
 
-PREFIX: Final = "team docs"
+BUCKET: Final = "outside"
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ class Bucket(Outside):
     """A prefix of a bucket, asked for through a proxy that counts."""
 
     def __init__(self, server: S3Server, proxy: TcpProxy, folder: Path) -> None:
-        self.bucket = f"b{uuid4().hex}"
+        self.prefix = f"runs/{uuid4()}"
         self.proxy = proxy
         self.file = folder / "credentials.json"
         good = server.settings()
@@ -50,15 +50,15 @@ class Bucket(Outside):
         }
         self.configure(team=self.credentials)
         self.settings = SourceSettings(
-            allowed_urls=(f"s3://{self.bucket}/team%20docs", "s3://lost-bucket"),
+            allowed_urls=(f"s3://{BUCKET}/{self.prefix}/team%20docs", "s3://lost-bucket"),
             credentials_file=self.file,
             max_bytes=MOST_BYTES,
         )
-        self.source = self.at(f"s3://{self.bucket}/team%20docs")
+        self.source = self.at(f"s3://{BUCKET}/{self.prefix}/team%20docs")
         self.lost = self.at("s3://lost-bucket/team")
-        self.forbidden = self.at(f"s3://{self.bucket}")
+        self.forbidden = self.at(f"s3://{BUCKET}/{self.prefix}")
         self.client = S3Store(
-            self.bucket,
+            BUCKET,
             region="us-east-1",
             client_options={"allow_http": True},
             config={
@@ -76,10 +76,12 @@ class Bucket(Outside):
         self.file.write_text(json.dumps(named))
 
     async def put(self, path: str, data: bytes) -> None:
-        await obstore.put_async(self.client, f"{PREFIX}/{path}", data, use_multipart=False)
+        await obstore.put_async(
+            self.client, f"{self.prefix}/team docs/{path}", data, use_multipart=False
+        )
 
     async def remove(self, path: str) -> None:
-        await obstore.delete_async(self.client, f"{PREFIX}/{path}")
+        await obstore.delete_async(self.client, f"{self.prefix}/team docs/{path}")
 
     def bytes_read(self) -> int:
         return self.proxy.answered_bytes
@@ -90,7 +92,7 @@ async def outside(s3_server: S3Server, tmp_path: Path) -> AsyncIterator[Bucket]:
     async with TcpProxy(s3_server.endpoint.removeprefix("http://")) as proxy:
         bucket = Bucket(s3_server, proxy, tmp_path)
         # A bucket appears on its first write.
-        await obstore.put_async(bucket.client, "beside/other.txt", b"x")
+        await obstore.put_async(bucket.client, f"{bucket.prefix}/beside.txt", b"x")
         yield bucket
 
 
@@ -109,16 +111,18 @@ def sources(opened: Callable[[ObjectStore], SourceStore], tmp_path: Path) -> Sou
 
 
 async def failure(sources: SourceStore, source: Source, path: str | None = None) -> KartotekaError:
+    asked = (
+        listed(sources, source)
+        if path is None
+        else sources.copy(source, path, to_key="bodies/copy")
+    )
     with pytest.raises(KartotekaError) as caught:
-        if path is None:
-            await listed(sources, source)
-        else:
-            await sources.copy(source, path, to_key="bodies/copy")
+        await asked
     return caught.value
 
 
 async def test_a_prefix_is_of_whole_segments(sources: SourceStore, outside: Bucket) -> None:
-    await obstore.put_async(outside.client, f"{PREFIX}2/near.txt", b"x")
+    await obstore.put_async(outside.client, f"{outside.prefix}/team docs2/near.txt", b"x")
     await outside.put("a.txt", b"x")
     assert set(await listed(sources, outside.source)) == {"a.txt"}
 

@@ -27,7 +27,7 @@ from embedder.planner_ports import ListedObject
 from kartoteka_runtime.source_settings import SourceUrl
 
 if TYPE_CHECKING:  # they are not there at run time
-    from obstore import ObjectMeta
+    from obstore import GetOptions, ObjectMeta
     from obstore.store import ClientConfig, ObjectStore, RetryConfig, S3Config
 
 __all__ = ["BucketPlace", "open_bucket"]
@@ -148,14 +148,14 @@ class BucketPlace:
             yield part
 
     async def _part(self, path: str, first: "ObjectMeta", start: int, end: int) -> bytes:
+        options: GetOptions = {"range": (start, end)}
         tag = first["e_tag"]
-        is_strong = tag is not None and not tag.startswith("W/")
-        found = await obstore.get_async(
-            self._store,
-            path,
-            options={"range": (start, end), "if_match": tag if is_strong else None},
-        )
+        if tag is not None and not tag.startswith("W/"):  # a weak one matches nothing
+            options["if_match"] = tag
+        found = await obstore.get_async(self._store, path, options=options)
         if _stamp(found.meta) != _stamp(first):  # of a service that takes no If-Match
+            # A traceback would keep it, and with it a connection whose answer nobody reads.
+            del found
             raise ChangedMeanwhileError
         return bytes(await found.bytes_async())
 
@@ -168,7 +168,7 @@ class BucketPlace:
                 return True
             async with turns:
                 try:
-                    with self._translated("listed"):
+                    with self._translated("read"):
                         await obstore.head_async(self._store, path)
                 except FileNotFoundError:
                     return True

@@ -23,6 +23,7 @@ from kartoteka_contracts.errors import ERRORS, ErrorSpec
 from kartoteka_contracts.topics import TOPICS, Topic
 from kartoteka_contracts.wire import Event
 from kartoteka_runtime.env import Fragment
+from scheduler.settings import Settings as SchedulerSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACTS = ROOT / "libs" / "contracts"
@@ -123,7 +124,11 @@ def _error_row(spec: ErrorSpec) -> str:
 def settings_page() -> str:
     """Return docs/settings.md: every environment variable of every service."""
     lines = [_NOTICE, "# Settings\n", "All are environment variables, read once at start.\n"]
-    services = {"ingest-api": IngestSettings, "embedder": EmbedderSettings}
+    services = {
+        "ingest-api": IngestSettings,
+        "embedder": EmbedderSettings,
+        "scheduler": SchedulerSettings,
+    }
     users: dict[type[Fragment], list[str]] = {}
     for service, settings in services.items():
         for fragment in _fragments(settings):

@@ -85,6 +85,7 @@ def plan(folder: Path, *, api: str = SERVE) -> Plan:
         qdrant=program(folder, "qdrant"),
         api=program(folder, "ingest-api", api),
         embedders=(program(folder, "embedder-1"), program(folder, "embedder-2")),
+        scheduler=program(folder, "scheduler"),
         env={},
         api_url="http://127.0.0.1:1",
         kafka_address="127.0.0.1:2",

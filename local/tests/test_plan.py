@@ -43,6 +43,15 @@ def test_each_embedder_has_a_port_and_the_api_knows_them_all(tmp_path: Path) -> 
     assert urls == [f"http://127.0.0.1:{port}" for port in ports]
 
 
+def test_the_scheduler_loops_without_a_lease_unless_one_is_asked_for(tmp_path: Path) -> None:
+    plan = planned(tmp_path, REAL)
+    assert plan.scheduler.argv[-2:] == ("scheduler", "loop")
+    assert plan.scheduler.env["SCHEDULER_LEASE"] == "off"
+    assert plan.scheduler.env["KAFKA_BOOTSTRAP_SERVERS"] == REAL["KAFKA_BOOTSTRAP_SERVERS"]
+    plan = planned(tmp_path, {**REAL, "SCHEDULER_LEASE": "on"})
+    assert plan.scheduler.env["SCHEDULER_LEASE"] == "on"
+
+
 def test_a_key_for_qdrant_is_asked_for_by_the_embedded_one_too(tmp_path: Path) -> None:
     env = {"KAFKA_BOOTSTRAP_SERVERS": "k:1", "QDRANT_API_KEY": "secret"}
     plan = planned(tmp_path, env)

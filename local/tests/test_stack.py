@@ -25,7 +25,7 @@ from kartoteka_local.stack_file import StackFile, read_stack
 from kartoteka_local.watcher import Watcher
 from kartoteka_runtime.clock import SystemClock
 
-NAMES = {"kafka", "qdrant", "ingest-api", "embedder-1", "embedder-2"}
+NAMES = {"kafka", "qdrant", "ingest-api", "embedder-1", "embedder-2", "scheduler"}
 
 
 DEAF_TO_QUESTIONS = "import time; time.sleep(60)"
@@ -121,9 +121,9 @@ async def test_it_stops_from_the_door_inwards(tmp_path: Path) -> None:
     async with Running(tmp_path):
         pass
     stopped = (tmp_path / "stopped").read_text(encoding="utf-8").split()
-    assert stopped[0] == "ingest-api"
-    assert set(stopped[1:3]) == {"embedder-1", "embedder-2"}
-    assert stopped[3:] == ["qdrant", "kafka"]
+    assert set(stopped[:2]) == {"scheduler", "ingest-api"}
+    assert set(stopped[2:4]) == {"embedder-1", "embedder-2"}
+    assert stopped[4:] == ["qdrant", "kafka"]
 
 
 async def test_stack_json_follows_a_child_that_was_started_again(tmp_path: Path) -> None:

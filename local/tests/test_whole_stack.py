@@ -17,7 +17,7 @@ from kartoteka_local.samples import SAMPLES
 from kartoteka_testkit.kafka_broker import kafka_jars
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
-NAMES = {"kafka", "qdrant", "ingest-api", "embedder-1"}
+NAMES = {"kafka", "qdrant", "ingest-api", "embedder-1", "scheduler"}
 HOME = "KARTOTEKA_HOME"
 
 

@@ -11,7 +11,7 @@ from kartoteka_local.errors import StackError
 from kartoteka_local.home import Home
 from kartoteka_local.outside import Outside, outside_servers
 from kartoteka_local.ports import Ports
-from kartoteka_local.probes import accepts_connections, answers_ready
+from kartoteka_local.probes import accepts_connections, answers_ready, is_started
 from kartoteka_local.program import Program
 from kartoteka_local.settings import Settings
 from kartoteka_local.setup.java import find_java
@@ -36,6 +36,7 @@ class Plan:
     """None: a real Qdrant takes its place."""
     api: Program
     embedders: tuple[Program, ...]
+    scheduler: Program
     env: Mapping[str, str]
     """What all services are given; commands of services run with it."""
     api_url: str
@@ -83,6 +84,7 @@ def make_plan(
         embedders=tuple(
             _embedder(env, home, n + 1, port) for n, port in enumerate(where.embedders)
         ),
+        scheduler=_scheduler(env, home),
         env=env,
         api_url=_url(settings.stack.api_host, where.api),
         kafka_address=where.kafka,
@@ -209,6 +211,19 @@ def _embedder(env: Mapping[str, str], home: Home, number: int, port: int) -> Pro
         grace=75.0,
         advice=_SEE_LOG,
         port_setting="KARTOTEKA_EMBEDDER_PORT",
+    )
+
+
+def _scheduler(env: Mapping[str, str], home: Home) -> Program:
+    return Program(
+        name="scheduler",
+        argv=(*_PYTHON, "scheduler", "loop"),
+        # One machine, one scheduler: inside a container of a cluster, too.
+        env={"SCHEDULER_LEASE": "off", **env},
+        log=home.log("scheduler"),
+        probe=is_started(),
+        grace=10.0,
+        advice=_SEE_LOG,
     )
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from kartoteka_local.excerpt import excerpt
 from kartoteka_local.program import Probe
 
-__all__ = ["accepts_connections", "answers_ready"]
+__all__ = ["accepts_connections", "answers_ready", "is_started"]
 
 _TIMEOUT_SECONDS: Final = 5.0
 _REASON_WIDTH: Final = 240
@@ -43,6 +43,15 @@ def answers_ready(url: str) -> Probe:
         if status == _READY:
             return None
         return _reasons(body) or f"{url} answers {status}"
+
+    return probe
+
+
+def is_started() -> Probe:
+    """Return a probe for what nobody waits for: ready as soon as it runs."""
+
+    async def probe() -> str | None:
+        return None
 
     return probe
 

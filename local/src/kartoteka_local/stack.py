@@ -147,6 +147,7 @@ class Stack:
         for program in plan.embedders:
             self._launch(program)
         await self._steps.topics(plan)
+        self._launch(plan.scheduler)
         for child in tuple(self._children.values()):
             await child.ready.wait()
         return key
@@ -185,7 +186,7 @@ class Stack:
         self._file = None
         remove_stack(self._plan.home)
         embedders = [program.name for program in self._plan.embedders]
-        for names in (["ingest-api"], embedders, ["qdrant"], ["kafka"]):
+        for names in (["scheduler", "ingest-api"], embedders, ["qdrant"], ["kafka"]):
             await asyncio.gather(*(self._stop(name) for name in names if name in self._children))
         await asyncio.gather(*self._keepers, return_exceptions=True)
         if self._failure.done():

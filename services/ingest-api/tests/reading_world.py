@@ -1,5 +1,6 @@
 """The routes that read and remove, over a real catalogue and an index in memory."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -195,7 +196,8 @@ class World:
         return await self.client.delete(path, params=query, headers={"X-API-Key": key})
 
     async def put(self, path: str, body: Any, key: str = "all") -> httpx.Response:
-        return await self.client.put(path, json=body, headers={"X-API-Key": key})
+        headers = {"X-API-Key": key, "Content-Type": "application/json"}
+        return await self.client.put(path, content=json.dumps(body), headers=headers)
 
     async def post(self, path: str, body: Any = None, key: str = "all") -> httpx.Response:
         return await self.client.post(path, json=body, headers={"X-API-Key": key})

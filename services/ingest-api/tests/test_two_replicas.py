@@ -282,3 +282,31 @@ async def test_an_open_stream_does_not_hold_a_stop_up(replicas: tuple[Replica, R
                 pass
     assert await asyncio.to_thread(first.process.wait, 15) == 0
     assert time.monotonic() - began < 8
+
+
+async def test_settings_and_runs_are_known_to_the_other_replica_at_once(
+    replicas: tuple[Replica, Replica],
+) -> None:
+    async def configure_here_read_there(n: int) -> None:
+        here, there = replicas if n % 2 else replicas[::-1]
+        path = f"/rag/cabinets/{1000 + n}"
+        for name in ("first", "second"):
+            given = await here.client.put(path, json={"name": f"{name}-{n}"})
+            assert given.status_code == 200, given.text
+            seen = await there.client.get(path)
+            assert (seen.status_code, seen.json()) == (200, given.json())
+        started = await here.client.post(f"/rag/index/{1000 + n}")
+        assert started.status_code == 202, started.text
+        task_id = started.json()["task_id"]
+        seen = await there.client.get(f"/rag/task/{task_id}")
+        assert (seen.status_code, seen.json()["status"]) == (200, "queued")
+        assert (await there.client.get(path)).json()["open_run"] == task_id
+        again = await there.client.post(f"/rag/index/{1000 + n}")
+        assert (again.status_code, again.json()["task_id"]) == (202, task_id)
+
+    await asyncio.gather(*(configure_here_read_there(n) for n in range(8)))
+    for replica in replicas:
+        listed = (await replica.client.get("/rag/cabinets?cursor=999&limit=200")).json()
+        assert [one["name"] for one in listed["cabinets"]] == [f"second-{n}" for n in range(8)]
+        assert (await replica.client.get("/rag/cabinets/999999")).status_code == 404
+        assert (await replica.client.post("/rag/index/999999")).status_code == 404

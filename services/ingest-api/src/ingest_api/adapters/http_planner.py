@@ -10,7 +10,7 @@ from ingest_api.adapters.embedder_pool import Address, EmbedderPool
 from ingest_api.domain.run_plan import PlanFault, RunPlan
 from ingest_api.settings import EmbeddingsSettings
 from kartoteka_contracts.access import AuthorisedCabinet
-from kartoteka_contracts.errors import UnavailableError
+from kartoteka_contracts.errors import RequestError, UnavailableError
 from kartoteka_contracts.ids import CabinetId
 from kartoteka_contracts.reindex import ReindexMode, RunCounts
 from kartoteka_runtime.clock import Clock
@@ -21,6 +21,7 @@ __all__ = ["HttpPlanner"]
 _log = get_logger(__name__)
 
 _OK: Final = 200
+_NOT_FOUND: Final = 404
 _CONNECT_SECONDS: Final = 1.0
 
 
@@ -74,6 +75,7 @@ class HttpPlanner:
         """Return what a run of the cabinet would do now.
 
         Raises:
+            RequestError: ``not_found``: nothing was ever asked of the cabinet.
             UnavailableError: ``planner_unavailable``: no embedder answers with a plan in time.
         """
         failure = "no address of an embedder resolves"
@@ -105,6 +107,8 @@ class HttpPlanner:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = str(error) or type(error).__name__
             raise _UnusableError(f"an embedder does not answer: {reason}") from error
+        if _is_unknown(answer):
+            raise RequestError("not_found")
         if answer.status_code != _OK:
             raise _UnusableError(f"an embedder answered {answer.status_code}")
         try:
@@ -123,3 +127,18 @@ class HttpPlanner:
             estimated_seconds=found.estimated_seconds,
             would_fail=None if fault is None else PlanFault(code=fault.code, message=fault.message),
         )
+
+
+def _is_unknown(answer: httpx.Response) -> bool:
+    """Whether a planner says that there is no such cabinet, not just that it knows no plans."""
+    if answer.status_code != _NOT_FOUND:
+        return False
+    try:
+        body = answer.json()
+    except ValueError:
+        return False
+    match body:
+        case {"error": {"code": "not_found"}}:
+            return True
+        case _:
+            return False

@@ -15,6 +15,7 @@ from kartoteka_index import Index, QdrantSettings
 from kartoteka_testkit.index_cases import MODEL
 from kartoteka_testkit.suites.index import IndexSuite
 from kartoteka_testkit.suites.index_life import IndexLifeSuite
+from kartoteka_testkit.suites.index_runs import IndexRunsSuite
 
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
 
@@ -27,5 +28,5 @@ async def index() -> AsyncIterator[Index]:
     await opened.close()
 
 
-class TestIndexInMemory(IndexSuite, IndexLifeSuite):
+class TestIndexInMemory(IndexSuite, IndexLifeSuite, IndexRunsSuite):
     """All of the suite."""

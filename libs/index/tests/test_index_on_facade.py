@@ -13,6 +13,7 @@ from kartoteka_testkit.index_cases import MODEL, Case, asking, cabinet
 from kartoteka_testkit.qdrant_facade import QdrantFacade, qdrant_facade
 from kartoteka_testkit.suites.index import ConcurrentSuite, IndexSuite
 from kartoteka_testkit.suites.index_life import IndexLifeSuite
+from kartoteka_testkit.suites.index_runs import IndexRunsSuite
 
 pytestmark = pytest.mark.integration
 
@@ -34,7 +35,7 @@ async def index(facade: QdrantFacade) -> AsyncIterator[Index]:
     await opened.close()
 
 
-class TestIndexOnFacade(IndexSuite, IndexLifeSuite, ConcurrentSuite):
+class TestIndexOnFacade(IndexSuite, IndexLifeSuite, IndexRunsSuite, ConcurrentSuite):
     """All of the suite, and what needs requests that wait."""
 
 

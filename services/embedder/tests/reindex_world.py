@@ -13,7 +13,7 @@ from indexing_world import CABINET, Countdown, Crash, delivered
 from reconcile_world import ReconcileWorld
 
 from embedder.domain.job import Lease
-from embedder.domain.outcome import Continued, Outcome
+from embedder.domain.outcome import Continued, Outcome, RunEnded
 from embedder.planner_ports import CopiedObject, ListedObject, SourceError
 from embedder.usecases.reindex_runs import ReindexRuns
 from kartoteka_contracts.cabinets import CabinetConfigured, CabinetSettings, Source
@@ -201,7 +201,7 @@ class ReindexWorld(ReconcileWorld):
     def request(self, **fields: Any) -> ReindexRequested:
         """Ask for a run, a second after all before."""
         self.clock.advance(1)
-        values = {"trigger": ReindexTrigger.MANUAL, "accepted_at": self.clock.now()}
+        values: dict[str, Any] = {"trigger": ReindexTrigger.MANUAL, "accepted_at": self.clock.now()}
         return reindex_requested(cabinet=CABINET.cabinet_id, **(values | fields))
 
     async def deliver(
@@ -244,6 +244,15 @@ class ReindexWorld(ReconcileWorld):
         """Drive one run to its end."""
         *_, end = await self.drive(self.request(**fields))
         return end
+
+    async def copied(self, *paths: str) -> None:
+        """Have these objects outside, and documents of them."""
+        for path in paths:
+            self.write(path, f"text of {path}")
+        end = await self.reindex()
+        assert isinstance(end, RunEnded)
+        assert end.result.success == len(paths)
+        self.forget()
 
     def forget(self) -> None:
         """Forget what was sent, delivered and copied until now."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ async def test_a_run_that_is_killed_anywhere_goes_on(
         case = await scene(world)
         # The first round goes undisturbed: it says what the others must come to.
         countdown = Countdown(left=counted)
-        ends = await world.drive(case.request, around=lambda port, by=countdown: Ticking(port, by))
+        ends = await world.drive(case.request, around=partial(Ticking, countdown=countdown))
         place = f"{countdown.happened_at} ({counted})"
         whole = whole or ends[-1]
         assert ends, place

@@ -104,7 +104,14 @@ class Index(Chunks, Manifests, Runs):
             ),
         )
         scores = {point.id: point.score for point in answer.points}
-        return [
+        found = [
             Candidate(hit=payloads.hit(payload, scores[point_id]), work=payloads.work(payload))
             for point_id, payload in self._own(cabinet, answer.points)
         ]
+        # Equally near ones come in the order of their writes: another one in an index made anew.
+        return sorted(found, key=_place)
+
+
+def _place(candidate: Candidate) -> tuple[float, DocumentId, int]:
+    hit = candidate.hit
+    return (-hit.score, hit.document_id, hit.start)

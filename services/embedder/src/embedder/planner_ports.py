@@ -75,7 +75,8 @@ class SourceStore(Protocol):
         """Stream an object into our own object storage, in bounded memory.
 
         Raises:
-            KartotekaError: ``source_object_gone`` or ``source_object_too_large``.
+            KartotekaError: ``source_object_gone``, ``source_object_too_large`` or
+                ``source_object_unreadable``.
             SourceError: the source is away, or no longer allowed.
             UnavailableError: our own object storage is away.
         """

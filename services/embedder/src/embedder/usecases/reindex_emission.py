@@ -49,7 +49,9 @@ __all__ = ["BULK", "EmitPage"]
 BULK: Final = "documents.bulk"
 _AT_ONCE: Final = 8
 """Documents that are copied and sent at the same time."""
-_OF_ONE_OBJECT: Final = frozenset({"source_object_gone", "source_object_too_large"})
+_OF_ONE_OBJECT: Final = frozenset(
+    {"source_object_gone", "source_object_too_large", "source_object_unreadable"}
+)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -4,7 +4,7 @@ VENV := .venv/bin
 .DEFAULT_GOAL := help
 MINUTES ?= 3
 SEED ?= 1
-.PHONY: help run test test-model check lint bench ledger ledger-mutants docs lock setup-run setup-test
+.PHONY: help run test test-model check lint bench bench-reindex ledger ledger-mutants docs lock setup-run setup-test
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ lint: ## Check style and types
 bench: setup-test ## Measure the real stack beside its baselines
 	@$(VENV)/uv pip install --quiet --python $(VENV)/python --no-deps --require-hashes -r requirements/bench.txt
 	@$(VENV)/python -m tests.bench $(BENCH)
+
+bench-reindex: setup-test ## Compare reindexing with LangChain's and LlamaIndex's, which it installs apart
+	@$(VENV)/python -m tests.bench_reindex $(REINDEX)
 
 ledger: setup-test ## Break everything while clients work, then prove that nothing was lost
 	@$(VENV)/python -m tests.ledger --minutes $(MINUTES) --seed $(SEED) $(LEDGER)

@@ -13,7 +13,7 @@ from typing import Final
 
 __all__ = ["Change", "Folder", "Versions", "make_versions"]
 
-_CHARACTERS: Final = 3600
+_CHARACTERS: Final = 3000
 """Of a document, at least; it ends with a paragraph."""
 _LEFT_OUT: Final = frozenset(
     {"test", "tests", "idle_test", "idlelib", "lib2to3", "pydoc_data", "site-packages"}
@@ -45,6 +45,8 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.texts: dict[str, str] = {}
+        self.before: dict[str, str] = {}
+        """What they were until the last change."""
         path.mkdir(parents=True)
 
     @property
@@ -59,7 +61,7 @@ class Folder:
         for name, text in texts.items():
             if self.texts.get(name) != text:
                 (self.path / name).write_text(text, "ascii")
-        self.texts = dict(texts)
+        self.before, self.texts = self.texts, dict(texts)
 
 
 def make_versions(documents: int, rounds: int) -> Versions:

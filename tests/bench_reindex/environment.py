@@ -1,6 +1,8 @@
 """The peers' own virtual environment: their packages never meet the project's."""
 
 import os
+import re
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,7 +10,11 @@ from kartoteka_local.setup.progress import Progress
 from kartoteka_local.setup.python_environment import PythonEnvironment
 from kartoteka_local.setup.settings import SetupSettings
 
-__all__ = ["peers_python"]
+__all__ = ["peers_python", "peers_versions"]
+
+_SHOWN = re.compile(
+    r"^(?:langchain|llama-index|qdrant-client|sentence-transformers|torch|transformers|duckdb)"
+)
 
 
 def peers_python(env: Mapping[str, str] = os.environ) -> Path:
@@ -29,3 +35,15 @@ def peers_python(env: Mapping[str, str] = os.environ) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     python.prepare("bench-reindex.txt")
     return python.python
+
+
+def peers_versions(python: Path) -> str:
+    """Return the packages that matter there, with their versions."""
+    listing = subprocess.run(
+        [python.with_name("uv"), "pip", "freeze", "--python", python],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    shown = (line.partition(" @ ")[0] for line in listing.stdout.splitlines())
+    return ", ".join(line for line in shown if _SHOWN.match(line))

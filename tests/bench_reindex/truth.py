@@ -23,21 +23,28 @@ class Found:
     """A chunk says what the file does not say, or the file is gone."""
     duplicate: int
     """A chunk is held more often than its text is in the file."""
+    lost: int
+    """The file was there before the change and still is; neither text is whole in the store."""
+    mixed: int
+    """The same; one text is whole, and there is something of the other one beside it."""
     chunks: int
     """What the store holds in all."""
 
-    @property
-    def wrong(self) -> int:
-        """All of them; a document may count under more than one."""
-        return self.missing + self.incomplete + self.stale + self.duplicate
 
+def judge(texts: Mapping[str, str], chunks: Iterable[Chunk], before: Mapping[str, str]) -> Found:
+    """Compare a store's chunks with the files' texts, and with those before the last change.
 
-def judge(texts: Mapping[str, str], chunks: Iterable[Chunk]) -> Found:
-    """Compare a store's chunks with the files' texts; white space does not count."""
+    White space does not count.
+    """
     held: dict[str, Counter[str]] = defaultdict(Counter)
     for name, chunk in chunks:
         held[name][_squeezed(chunk)] += 1
     said = {name: _squeezed(text) for name, text in texts.items()}
+    both = [
+        (held.get(name, Counter()), said[name], _squeezed(before[name]))
+        for name in said
+        if name in before
+    ]
     return Found(
         missing=sum(name not in held for name in said),
         incomplete=sum(name in held and not _covers(held[name], said[name]) for name in said),
@@ -50,12 +57,22 @@ def judge(texts: Mapping[str, str], chunks: Iterable[Chunk]) -> Found:
             for name, own in held.items()
             if name in said
         ),
+        lost=sum(not _covers(own, new) and not _covers(own, old) for own, new, old in both),
+        mixed=sum(
+            any(_covers(own, text) for text in (new, old))
+            and not any(_is_exactly(own, text) for text in (new, old))
+            for own, new, old in both
+        ),
         chunks=sum(count for own in held.values() for count in own.values()),
     )
 
 
 def _squeezed(text: str) -> str:
     return "".join(text.split())
+
+
+def _is_exactly(chunks: Iterable[str], text: str) -> bool:
+    return _covers(chunks, text) and all(chunk in text for chunk in chunks)
 
 
 def _covers(chunks: Iterable[str], text: str) -> bool:

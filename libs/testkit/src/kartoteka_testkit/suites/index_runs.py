@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from qdrant_client.models import ExtendedPointId
 
 from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.events import SourceObject
@@ -155,7 +156,7 @@ class ProvenanceSuite:
     async def test_a_manifest_of_an_older_release_has_neither(self, index: Index) -> None:
         case = Case(index, cabinet())
         await index.decide(case.cabinet, case.decision(5))
-        own = [case.document_id]
+        own: list[ExtendedPointId] = [case.document_id]
         client, collection = index._client, index._documents  # noqa: SLF001 - as it was written then
         await client.delete_payload(collection, ["source", "fingerprint"], points=own)
         found = await index.manifest(case.cabinet, case.document_id)

@@ -80,8 +80,8 @@ BUGS: Final = (
     _bug(
         "a retry is not sent",
         "embedder/usecases/settle.py",
-        '            _RETRY_TOPIC, job.event.key, job.record.value or b"", envelope.to_headers()\n',
-        '            "documents.nowhere", job.event.key, b"", envelope.to_headers()\n',
+        "topic = _RUN_TOPIC if isinstance(job.event, RunEvent) else _RETRY_TOPIC",
+        'topic = "documents.nowhere"',
     ),
     _bug(
         "the same work again counts as overtaken",

@@ -126,6 +126,8 @@ def test_limits_hold_and_everything_starts_in_the_end(
         ends = data.draw(st.booleans())
         if running and ends:
             turns.end(running.pop(data.draw(st.integers(0, len(running) - 1)))[0])
+    running += started(turns)
+    seen.update(running)
     while running:
         turns.end(running.pop()[0])
         running += started(turns)

@@ -31,6 +31,7 @@ def _plan(options: argparse.Namespace, env: dict[str, str], *, has_disks: bool) 
             has_keys="keys" not in options.without,
         ),
         nemesis=NemesisPlan(seed=options.seed),
+        reindexes="runs" not in options.without,
         env=env,
         has_disks=has_disks,
     )
@@ -45,7 +46,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=4, help="that work at once")
     parser.add_argument("--pause", type=float, default=0.25, help="seconds between their requests")
     parser.add_argument(
-        "--without", action="append", default=[], help="an operation, or keys; repeatable"
+        "--without", action="append", default=[], help="an operation, keys, or runs; repeatable"
     )
     parser.add_argument("--folder", type=Path, help="for data, logs and the history; kept")
     parser.add_argument(

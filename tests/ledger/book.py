@@ -1,6 +1,8 @@
 """What the clients know of each document and task while they work."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 from kartoteka_contracts.ids import CabinetId, document_id
 from kartoteka_contracts.tasks import TaskStatus
@@ -54,6 +56,15 @@ class Book:
     documents: list[Known] = field(default_factory=list)
     tasks: dict[str, Accepted] = field(default_factory=dict)
     open_tasks: set[str] = field(default_factory=set)
+    runs: dict[str, Intent] = field(default_factory=dict)
+    """Reindex runs that an answer named, by task."""
+    open_others: set[str] = field(default_factory=set)
+    """Tasks that no upload or delete led to, seen under way: runs, their children, replays."""
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def number(self) -> int:
+        """Return the number of the next operation, whoever does it."""
+        return next(self._numbers)
 
     def add(self, cabinet: int) -> Known:
         """Make up a document. Cabinets have the same names: what mixes them up shows."""
@@ -87,6 +98,19 @@ class Book:
                 intent=intent, document=document, version=outcome.version, asked_at=asked_at
             )
             self.open_tasks.add(outcome.task_id)
+
+    def asked_for_run(self, intent: Intent, outcome: Outcome) -> None:
+        """Note that an answer named a run: a new one, or one that was under way."""
+        if outcome.task_id not in self.runs:
+            self.runs[outcome.task_id] = intent
+            self.open_others.add(outcome.task_id)
+
+    def noticed(self, task_id: str, *, has_ended: bool) -> None:
+        """Note where a task is that no answer to an upload or delete named."""
+        if has_ended or task_id in self.tasks:
+            self.open_others.discard(task_id)
+        else:
+            self.open_others.add(task_id)
 
     def ended(self, task_id: str, status: str) -> Accepted | None:
         """Note that a task was told to have ended; returns it the first time."""

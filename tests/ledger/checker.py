@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from kartoteka_contracts.ids import CabinetId, document_id
-from kartoteka_contracts.tasks import DocumentState, TaskKind, TaskStatus
-from tests.ledger.evidence import Evidence, Record
+from kartoteka_contracts.tasks import TaskKind, TaskStatus
+from tests.ledger.cabinets import DOOMED
+from tests.ledger.evidence import Record
 from tests.ledger.findings import Finding, Kind
 from tests.ledger.ledger import Intent, Ledger, Operation, Outcome, Verdict
+from tests.ledger.rules import Rules
 
 __all__ = ["Checker", "Content"]
 
@@ -40,28 +42,18 @@ class Checker:
 
     Args:
         ledger: what was asked and answered.
-        evidence: what stands.
-        has_reconcile: whether orphans were swept before, so that none may be left.
+        rules: of every document, with what stands.
     """
 
-    def __init__(self, ledger: Ledger, evidence: Evidence, *, has_reconcile: bool) -> None:
-        self.orphans = 0
-        """Points that wait for a reconciliation."""
-        self._has_reconcile = has_reconcile
-        self._evidence = evidence
+    def __init__(self, ledger: Ledger, rules: Rules) -> None:
+        self._rules = rules
+        self._evidence = rules.evidence
         self._ledger = ledger
-        self._cabinets = {
-            intent.canary: intent.cabinet for intent in ledger.intents.values() if intent.canary
-        }
         self._cancels = {
             intent.task_id
             for intent in ledger.intents.values()
             if intent.operation is Operation.CANCEL
         }
-        self._tasks_of: dict[str, dict[str, dict[str, Any]]] = {}
-        for tasks in evidence.tasks.values():
-            for task_id, task in tasks.items():
-                self._tasks_of.setdefault(task["document_id"], {}).setdefault(task_id, task)
 
     def check(self) -> Iterator[Finding]:
         """Give everything that is wrong."""
@@ -72,6 +64,8 @@ class Checker:
     def _asked(self) -> Iterator[_Asked]:
         by_document: dict[tuple[int, str], list[tuple[Intent, Outcome]]] = {}
         for n, intent in sorted(self._ledger.intents.items()):
+            if intent.cabinet == DOOMED:
+                continue  # what is deleted with its cabinet has rules of its own
             if intent.operation.is_upload or intent.operation is Operation.DELETE:
                 place = by_document.setdefault((intent.cabinet, intent.name), [])
                 place.append((intent, self._ledger.outcome(n)))
@@ -83,13 +77,13 @@ class Checker:
         yield from self._versions(asked)
         yield from self._keys(asked)
         yield from self._records(asked)
-        tasks = self._tasks_of.get(asked.identity, {})
+        tasks = self._rules.tasks_of(asked.identity)
         yield from self._known(asked, tasks)
-        yield from self._ends(tasks)
+        yield from self._rules.ends(tasks)
         yield from self._causes(asked, tasks)
         yield from self._standing(asked, tasks)
-        yield from self._points(asked)
-        yield from self._hits(asked)
+        yield from self._rules.points(asked.cabinet, asked.identity)
+        yield from self._rules.hits(asked.cabinet, asked.identity)
 
     def _versions(self, asked: _Asked) -> Iterator[tuple[Kind, str]]:
         """Requests that did not overlap have versions in their order."""
@@ -146,34 +140,20 @@ class Checker:
                     what = f"{replica} still knows task {outcome.task_id}"
                     yield Kind.RESURRECTED, f"deleted as of {deleted}, and {what}"
 
-    def _ends(self, tasks: dict[str, dict[str, Any]]) -> Iterator[tuple[Kind, str]]:
-        """Every task has one end, the same for everybody."""
-        newest = max((task["version"] for task in tasks.values()), default=0)
-        for task_id, task in tasks.items():
-            status = TaskStatus(task["status"])
-            what = f"task {task_id}, version {task['version']}"
-            known = self._evidence.tasks.values()
-            said = {view[task_id]["status"] for view in known if task_id in view}
-            if len(said) > 1:
-                yield Kind.REGRESSED, f"{what}: the replicas say {sorted(said)}"
-            if not status.is_end:
-                yield Kind.STUCK, f"{what} is still {status} ({task['stage']})"
-            elif status is TaskStatus.SUPERSEDED and task["version"] == newest:
-                yield Kind.LOST, f"{what} is superseded by nothing"
-            elif status is TaskStatus.FAILED and task_id not in self._evidence.letters:
-                yield Kind.LOST, f"{what} failed, and there is no dead letter of it"
-
     def _causes(
         self, asked: _Asked, tasks: dict[str, dict[str, Any]]
     ) -> Iterator[tuple[Kind, str]]:
         """A good file does not fail, and nothing is cancelled that nobody cancelled."""
         for intent, outcome in asked.accepted:
-            task = tasks.get(outcome.task_id, {})
-            what = f"operation {intent.n}, task {outcome.task_id}"
-            if task.get("status") == TaskStatus.FAILED and intent.canary:
-                yield Kind.LOST, f"{what}, a good file, failed: {task['error']}"
-            if task.get("status") == TaskStatus.CANCELLED and outcome.task_id not in self._cancels:
-                yield Kind.LOST, f"{what} is cancelled, and nobody asked for that"
+            for task_id, task in tasks.items():
+                is_again = task["version"] == outcome.version and intent.operation.is_upload
+                if task_id != outcome.task_id and not is_again:
+                    continue
+                what = f"operation {intent.n}, task {task_id}"
+                if task["status"] == TaskStatus.FAILED and intent.canary:
+                    yield Kind.LOST, f"{what}, a good file, failed: {task['error']}"
+                if task["status"] == TaskStatus.CANCELLED and task_id not in self._cancels:
+                    yield Kind.LOST, f"{what} is cancelled, and nobody asked for that"
 
     def _standing(
         self, asked: _Asked, tasks: dict[str, dict[str, Any]]
@@ -188,7 +168,7 @@ class Checker:
         stands = None if published is None else _content_of(published)
         if stands in allowed:
             if allowed == {None} and self._was_deleted(asked, tasks):
-                yield from self._remains(asked)
+                yield from self._rules.remains(asked.identity, self._found(asked))
             return
         if allowed == {None} and self._was_deleted(asked, tasks):
             yield Kind.RESURRECTED, f"deleted, and {stands} is published"
@@ -201,21 +181,31 @@ class Checker:
         """Return what may be published: the work of all tasks, in the order of versions."""
         allowed: set[Content | None] = {None}
         for record in sorted(self._found(asked), key=lambda found: found.version):
-            task = tasks.get(record.task_id)
             content = None if record.kind == TaskKind.DELETE else _content(record)
-            match None if task is None else TaskStatus(task["status"]):
-                case TaskStatus.SUCCEEDED | TaskStatus.UNCHANGED:
-                    allowed = {content}
-                case TaskStatus.EMPTY:
-                    allowed = {None}
-                case TaskStatus.SUPERSEDED:
-                    # It may have been published, and told so only when something newer had come.
-                    allowed |= {content}
-                case TaskStatus.FAILED | TaskStatus.CANCELLED:
-                    pass
-                case _:
-                    allowed |= {content}  # no end, or never told to anybody: reported elsewhere
+            for status in self._statuses(record, tasks):
+                match status:
+                    case TaskStatus.SUCCEEDED | TaskStatus.UNCHANGED:
+                        allowed = {content}
+                    case TaskStatus.EMPTY:
+                        allowed = {None}
+                    case TaskStatus.SUPERSEDED:
+                        # It may have been published, and told so when something newer had come.
+                        allowed |= {content}
+                    case TaskStatus.FAILED | TaskStatus.CANCELLED:
+                        pass
+                    case _:
+                        allowed |= {content}  # no end, or told to nobody: reported elsewhere
         return allowed
+
+    def _statuses(
+        self, record: Record, tasks: dict[str, dict[str, Any]]
+    ) -> Iterator[TaskStatus | None]:
+        """Give where the task of a version is, and then those that indexed it once more."""
+        first = tasks.get(record.task_id)
+        yield None if first is None else TaskStatus(first["status"])
+        for task_id, task in tasks.items():
+            if task_id != record.task_id and task["version"] == record.version:
+                yield TaskStatus(task["status"])
 
     def _deleted(self, asked: _Asked, tasks: dict[str, dict[str, Any]]) -> int:
         """Return the version of the newest delete that succeeded; 0 where there is none."""
@@ -236,53 +226,6 @@ class Checker:
             return False
         task = tasks.get(last.task_id)
         return task is not None and task["status"] == TaskStatus.SUCCEEDED
-
-    def _remains(self, asked: _Asked) -> Iterator[tuple[Kind, str]]:
-        """A delete leaves no points, no bodies and no words."""
-        points = self._evidence.points.get(asked.identity, [])
-        if points:
-            yield Kind.RESURRECTED, f"deleted, and {len(points)} points are there"
-        named = {record.body_key for record in self._found(asked)}
-        bodies = sorted(named.intersection(self._evidence.bodies.get(asked.identity, [])))
-        if bodies:
-            yield Kind.RESURRECTED, f"deleted, and {len(bodies)} bodies are there: {bodies[:3]}"
-        state = self._evidence.states.get(asked.identity)
-        if state not in {None, "unknown", DocumentState.DELETED}:
-            yield Kind.RESURRECTED, f"deleted, and the API says {state}"
-
-    def _points(self, asked: _Asked) -> Iterator[tuple[Kind, str]]:
-        manifest = self._evidence.manifests.get(asked.identity, {})
-        published = manifest.get("published")
-        work = (published["version"], published["epoch"]) if published else None
-        mine: set[int] = set()
-        strays: set[tuple[int, int]] = set()
-        for point in self._evidence.points.get(asked.identity, []):
-            if (point.version, point.epoch) == work:
-                mine.add(point.n)
-            else:
-                strays.add((point.version, point.epoch))
-            if point.cabinet != asked.cabinet:
-                yield Kind.LEAKED, f"a point of it is cabinet {point.cabinet}'s"
-        self.orphans += len(strays)
-        if strays and self._has_reconcile:
-            yield Kind.ORPHANED, f"points of {sorted(strays)}, published is {work}"
-        if published and mine != set(range(published["chunks"])):
-            yield Kind.MISSING, f"{len(mine)} of {published['chunks']} chunks of {work} are there"
-
-    def _hits(self, asked: _Asked) -> Iterator[tuple[Kind, str]]:
-        manifest = self._evidence.manifests.get(asked.identity, {})
-        published = manifest.get("published")
-        hits = self._evidence.hits.get(asked.identity)
-        if hits is None:
-            return  # of so many documents, not every one was searched for
-        if published and published["chunks"] and not hits:
-            yield Kind.MISSING, "it is published, and no search finds it"
-        for identity, version, canaries in hits:
-            foreign = {word for word in canaries if self._cabinets.get(word) != asked.cabinet}
-            if identity != asked.identity or foreign:
-                yield Kind.LEAKED, f"a search answers with {identity}, {sorted(foreign)}"
-            elif not published or version != published["version"]:
-                yield Kind.STALE, f"a search answers with version {version}"
 
 
 def _content(record: Record) -> Content:

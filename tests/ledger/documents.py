@@ -59,21 +59,23 @@ def canary_of(seed: int, n: int) -> str:
     return f"zq{seed:x}n{n:x}q"
 
 
-def make_file(random: Random, seed: int, n: int, *, hostile_share: float) -> File:
-    """Return a file whose name and text name the operation."""
+def make_file(
+    random: Random, seed: int, n: int, *, hostile_share: float, largest: int = _LARGEST
+) -> File:
+    """Return a file whose name and text name the operation; a good one has ``largest`` bytes."""
     if random.random() < hostile_share:
         ending, body = _hostile(random)
         return File(filename=f"f{n:x}{ending}", body=body, canary="", is_hostile=True)
     canary = canary_of(seed, n)
-    size = _size(random)
+    size = _size(random, largest)
     text = _text(random, canary, min(size, _MOST_TEXT))
     ending, body = _dressed(random, canary, text, filler=random.randbytes(max(0, size - len(text))))
     return File(filename=f"f{n:x}{ending}", body=body, canary=canary, is_hostile=False)
 
 
-def _size(random: Random) -> int:
+def _size(random: Random, largest: int) -> int:
     """Return bytes: mostly few, spread evenly by their logarithm."""
-    low, high = (_SMALLEST, _SMALL) if random.random() < _SMALL_SHARE else (_SMALL, _LARGEST)
+    low, high = (_SMALLEST, _SMALL) if random.random() < _SMALL_SHARE else (_SMALL, largest)
     return int(math.exp(random.uniform(math.log(low), math.log(high))))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -47,6 +48,9 @@ class Record:
     filename: str
     metadata: dict[str, Any]
     body_key: str
+    accepted_at: float = 0.0
+    """Seconds since the epoch."""
+    is_vanished: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -149,6 +153,8 @@ async def _read_index(evidence: Evidence, url: str) -> None:
         for name in (collection["name"] for collection in listed):
             async for found in _scroll(client, name):
                 payload = found["payload"]
+                if name.endswith("-documents") and "document_id" not in payload:
+                    continue  # where a run stands
                 if name.endswith("-documents"):
                     evidence.manifests[payload["document_id"]] = payload
                     continue
@@ -190,6 +196,8 @@ def _read_objects(evidence: Evidence, folder: Path) -> None:
             filename=found.get("filename", ""),
             metadata=found.get("metadata", {}),
             body_key=found.get("body_key", ""),
+            accepted_at=datetime.fromisoformat(found["accepted_at"]).timestamp(),
+            is_vanished=found.get("is_vanished", False),
         )
         evidence.records.setdefault(path.parent.name, []).append(record)
     for path in folder.glob("cabinets/*/bodies/*/*"):

@@ -17,6 +17,8 @@ _DOWN: Final = (0.1, 3.0)
 _PAUSE: Final = (1.0, 2.0 * SESSION_SECONDS)
 _BLOCK: Final = (1.0, 6.0)
 _FULL: Final = (1.0, 5.0)
+_AWAY: Final = (2.0, 10.0)
+"""Seconds that a folder is not mounted: long enough for a run to meet that."""
 _DECISION: Final = b"-documents/points/payload"
 """In the conditional write of every manifest."""
 
@@ -28,7 +30,7 @@ class Fault:
     """One kind: on what, and how."""
 
     of: str
-    """embedder, api, broker, qdrant, link or disk."""
+    """embedder, api, scheduler, broker, qdrant, link, disk or folder."""
     harm: Harm
     weight: int = 1
     """Times in every round of all kinds."""
@@ -39,6 +41,8 @@ def targets_of(plant: Plant, of: str) -> list[str]:
     match of:
         case "broker":
             return ["broker"]
+        case "folder":
+            return ["folder"]
         case "link":
             return list(plant.links)
         case "disk":
@@ -144,6 +148,15 @@ async def _fill(plant: Plant, target: str, random: Random) -> None:
         disk.free()
 
 
+async def _unmount(plant: Plant, _: str, random: Random) -> None:
+    """Take the source away: nothing is there, or the empty folder that it was mounted on."""
+    plant.folder.unmount(leaves_empty=random.random() < 1 / 2)
+    try:
+        await asyncio.sleep(random.uniform(*_AWAY))
+    finally:
+        plant.folder.mount()
+
+
 FAULTS: Final[Mapping[str, Fault]] = {
     "kill embedder": Fault(of="embedder", harm=_kill, weight=2),
     "terminate embedder": Fault(of="embedder", harm=_terminate),
@@ -152,6 +165,10 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "kill api": Fault(of="ingest-api", harm=_kill),
     "terminate api": Fault(of="ingest-api", harm=_terminate),
     "pause api": Fault(of="ingest-api", harm=_pause),
+    "kill scheduler": Fault(of="scheduler", harm=_kill),
+    "terminate scheduler": Fault(of="scheduler", harm=_terminate),
+    "pause scheduler": Fault(of="scheduler", harm=_pause),
+    "unmount source": Fault(of="folder", harm=_unmount, weight=2),
     "kill broker": Fault(of="broker", harm=_kill_broker),
     "pause broker": Fault(of="broker", harm=_pause_broker),
     "kill qdrant": Fault(of="qdrant", harm=_kill),

@@ -17,11 +17,12 @@ class Features:
     cancel: bool
     keys: bool
     reconcile: bool
+    reindex: bool
 
     @property
     def missing(self) -> list[str]:
         """What is left out."""
-        names = ("delete", "cancel", "keys", "reconcile")
+        names = ("delete", "cancel", "keys", "reconcile", "reindex")
         return [name for name in names if not getattr(self, name)]
 
     def fit(self, plan: WorkloadPlan) -> WorkloadPlan:
@@ -46,4 +47,5 @@ async def find_features(plant: Plant) -> Features:
         cancel="delete" in paths.get("/rag/task/{task_id}", {}),
         keys="idempotency" in upload.lower(),
         reconcile="reconcile" in commands,
+        reindex="post" in paths.get("/rag/index/{cabinet_id}", {}),
     )

@@ -8,7 +8,7 @@ from enum import StrEnum, unique
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["Intent", "Ledger", "Operation", "Outcome", "Verdict"]
+__all__ = ["Change", "ChangeKind", "Intent", "Ledger", "Operation", "Outcome", "Verdict"]
 
 
 @unique
@@ -22,6 +22,10 @@ class Operation(StrEnum):
     DELETE = "delete"
     CANCEL = "cancel"
     DUPLICATE = "duplicate"
+    CONFIGURE = "configure"
+    REINDEX = "reindex"
+    REPLAY = "replay"
+    DELETE_CABINET = "delete cabinet"
 
     @property
     def is_upload(self) -> bool:
@@ -60,6 +64,8 @@ class Intent:
     """Idempotency-Key, where one is sent."""
     task_id: str = ""
     """The task to cancel, or whose event is sent again."""
+    wish: dict[str, Any] = field(default_factory=dict)
+    """The body of a request about a cabinet as a whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +83,32 @@ class Outcome:
     version: int = 0
 
 
+@unique
+class ChangeKind(StrEnum):
+    """What happens to a file of a source."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    TOUCH = "touch"
+    """It gets another time, and no other content."""
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What is about to be done to a file of a source."""
+
+    kind: ChangeKind
+    path: str
+    """Below the source."""
+    at: float
+    """Seconds since the epoch, before it is done."""
+    sha256: str = ""
+    size: int = 0
+    canary: str = ""
+    is_hostile: bool = False
+
+
 class Ledger:
     """Append-only, one JSON object a line. Intents and outcomes are on disk on return."""
 
@@ -84,6 +116,8 @@ class Ledger:
         self.path = path
         self.intents: dict[int, Intent] = {}
         self.outcomes: dict[int, list[Outcome]] = {}
+        self.changes: list[Change] = []
+        """In their order; each was done as soon as it was written down."""
         self._file = path.open("a", encoding="utf-8")
 
     def __enter__(self) -> Self:
@@ -96,6 +130,11 @@ class Ledger:
         """Write down what is about to be asked."""
         self.intents[intent.n] = intent
         self._write("intent", asdict(intent), is_durable=True)
+
+    def change(self, change: Change) -> None:
+        """Write down what is about to be done to a file."""
+        self.changes.append(change)
+        self._write("change", asdict(change), is_durable=True)
 
     def answered(self, outcome: Outcome) -> None:
         """Write down what came of it; once for every try."""

@@ -65,6 +65,7 @@ def _plan(mutation: Mutation, env: dict[str, str], seed: int) -> RunPlan:
         has_disks=False,
         # A bug that is repaired before anybody looks is a bug all the same.
         reconciles=False,
+        reindexes=mutation.reindexes,
         quiet_seconds=35 if mutation.edits else 60,
         stops_at_first=True,
     )

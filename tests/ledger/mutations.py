@@ -57,6 +57,8 @@ class Mutation:
     hostile_share: float = 0.0
     has_keys: bool = False
     kill_after_accept: float = 0.0
+    reindexes: bool = False
+    """Whether cabinets are reindexed and files change, too."""
     settings: Mapping[str, str] = field(default_factory=dict)
 
 

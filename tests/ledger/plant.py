@@ -13,6 +13,7 @@ import httpx
 from kartoteka_testkit.stack import Service, Stack
 from kartoteka_testkit.tcp_proxy import TcpProxy
 from tests.ledger.disk import SmallDisk
+from tests.ledger.folder import SourceFolder
 from tests.ledger.ledger import Ledger
 
 __all__ = ["SESSION_SECONDS", "Plant", "running_plant"]
@@ -38,6 +39,7 @@ class Plant:
     links: dict[str, TcpProxy]
     """All proxies by name."""
     disks: dict[str, SmallDisk]
+    folder: SourceFolder
     ledger: Ledger
     held: set[str] = field(default_factory=set)
     restarts: list[str] = field(default_factory=list)
@@ -47,7 +49,8 @@ class Plant:
     def services(self) -> dict[str, Service]:
         """Everything that runs but the broker, by name."""
         stack = self.stack
-        return {service.name: service for service in (*stack.apis, *stack.embedders, stack.qdrant)}
+        services = (*stack.apis, *stack.embedders, *stack.schedulers, stack.qdrant)
+        return {service.name: service for service in services}
 
     async def keep(self) -> None:
         """Start again what ends by itself, as an orchestrator does, until cancelled."""
@@ -93,6 +96,12 @@ class Plant:
         self.restarts.append(text)
         self.ledger.note("restart", text=text)
 
+    async def stop_schedules(self) -> None:
+        """End the scheduler for good: from now on runs are asked for by hand alone."""
+        for scheduler in self.stack.schedulers:
+            self.held.add(scheduler.name)
+            await asyncio.to_thread(scheduler.stop)
+
     async def heal(self, within: float) -> float:
         """Undo all faults and wait until everything is ready; returns the seconds."""
         begun = time.monotonic()
@@ -128,12 +137,15 @@ async def running_plant(
         kafka = await stack.enter_async_context(TcpProxy())
         names = ("embedder-0", "embedder-1", "apis")
         qdrant = {name: await stack.enter_async_context(TcpProxy()) for name in names}
+        sources = SourceFolder(folder / "sources")
         system = Stack(
             folder / "stack",
             embedders=2,
             apis=2,
+            schedulers=1,
             env={
                 "KAFKA_BOOTSTRAP_SERVERS": kafka.address,
+                "SOURCE_ALLOWED_URLS": f"file://{sources.allowed}",
                 "WORKER_SESSION_TIMEOUT_SECONDS": str(SESSION_SECONDS),
                 **env,
             },
@@ -159,4 +171,6 @@ async def running_plant(
             f"clients of {api.name}": link for api, link in zip(system.apis, apis, strict=True)
         }
         await stack.enter_async_context(system)
-        yield Plant(stack=system, apis=apis, links=links, disks=disks, ledger=ledger)
+        yield Plant(
+            stack=system, apis=apis, links=links, disks=disks, folder=sources, ledger=ledger
+        )

@@ -59,8 +59,23 @@ class Replica:
                 return await self.http.delete(f"/rag/documents/{intent.document_id}")
             case Operation.CANCEL:
                 return await self.http.delete(f"/rag/task/{intent.task_id}")
-            case _:
+            case _ if intent.operation.is_upload:
                 return await self._upload(intent, body)
+            case _:
+                return await self._of_cabinet(intent)
+
+    async def _of_cabinet(self, intent: Intent) -> httpx.Response:
+        cabinet = intent.cabinet
+        match intent.operation:
+            case Operation.CONFIGURE:
+                return await self.http.put(f"/rag/cabinets/{cabinet}", json=intent.wish)
+            case Operation.DELETE_CABINET:
+                confirmed = {"confirm": cabinet}
+                return await self.http.delete(f"/rag/cabinets/{cabinet}", params=confirmed)
+            case Operation.REPLAY:
+                return await self.http.post("/rag/dlq/replay", json=intent.wish)
+            case _:
+                return await self.http.post(f"/rag/index/{cabinet}", json=intent.wish)
 
     async def _upload(self, intent: Intent, body: bytes) -> httpx.Response:
         data = {

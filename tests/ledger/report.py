@@ -65,11 +65,19 @@ class Report:
         )
         counts = ", ".join(f"{kind} {count}" for kind, count in self.findings.counts.items())
         faults = ", ".join(f"{kind} {count}" for kind, count in self.faults.items())
+        runs, source = self.more.get("runs"), self.more.get("source")
+        reindexed = ""
+        if runs and source:
+            ends = ", ".join(f"{end} {count}" for end, count in runs["ends"].items())
+            reindexed = (
+                f"{sum(runs['ends'].values())} runs, {runs['scheduled']} by schedule ({ends}), "
+                f"{source['files']} source files after {sum(source['changes'].values())} changes; "
+            )
         return (
             f"ledger: {'FAILED' if self.findings.all else 'passed'}, seed {self.settings['seed']}: "
             f"{len(self.book.documents)} documents, {len(self.book.tasks)} tasks accepted, "
             f"{sum(self.operations.values())} operations, {len(self.harmed)} faults "
-            f"({faults}); {counts}; {recovery}"
+            f"({faults}); {reindexed}{counts}; {recovery}"
         )
 
     def save(self, path: Path) -> None:

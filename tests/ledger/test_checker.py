@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from kartoteka_contracts.ids import CabinetId, document_id
+from tests.ledger.cabinets import FOLDER
 from tests.ledger.checker import Checker
 from tests.ledger.evidence import Evidence, Point, Record
 from tests.ledger.findings import Kind
 from tests.ledger.ledger import Intent, Ledger, Operation, Outcome, Verdict
+from tests.ledger.rules import Rules
 
 DOCUMENT = document_id(CabinetId(1), "a")
 WORDS = {1: "zq1n1q", 2: "zq1n2q"}
@@ -59,6 +61,7 @@ def _record(n: int, kind: str = "index") -> Record:
 def _task(n: int, status: str) -> dict[str, Any]:
     return {
         "task_id": f"task-{n}",
+        "kind": "index",
         "status": status,
         "stage": None,
         "version": n,
@@ -119,8 +122,8 @@ def _deleted(ledger: Ledger) -> Evidence:
 
 
 def _kinds(ledger: Ledger, evidence: Evidence) -> set[Kind]:
-    checker = Checker(ledger, evidence, has_reconcile=True)
-    return {finding.kind for finding in checker.check()}
+    rules = Rules(ledger, evidence, of_files=FOLDER, has_reconcile=True)
+    return {finding.kind for finding in Checker(ledger, rules).check()}
 
 
 @pytest.mark.parametrize("world", [_two_versions, _deleted], ids=["indexed", "deleted"])

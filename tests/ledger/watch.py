@@ -1,12 +1,13 @@
 """Eyes on the tasks: both replicas are asked all the time, and may only ever go forward."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
-from kartoteka_contracts.tasks import Stage, TaskStatus, rank
+from kartoteka_contracts.tasks import Stage, TaskKind, TaskStatus, rank
 from tests.ledger.book import Accepted, Book
 from tests.ledger.documents import CANARY
 from tests.ledger.findings import Finding, Findings, Kind
@@ -19,6 +20,7 @@ _ROUND_SECONDS: Final = 0.4
 _SINGLE_READS: Final = 6
 """Tasks read one by one in a round: oldest first, so that none is forgotten."""
 _LISTED: Final = 200
+_GONE: Final = 404
 _SEARCH_SHARE: Final = 0.3
 _SEARCHES: Final = 3
 _TRIES: Final = 40
@@ -81,13 +83,25 @@ class Watch:
                 answer = await replica.get(f"/rag/task/{task_id}")
                 if answer is not None and answer.is_success:
                     self._observe(replica, answer.json())
+            await self._read_others(replica)
             await asyncio.sleep(_ROUND_SECONDS)
+
+    async def _read_others(self, replica: Replica) -> None:
+        others = list(self._book.open_others)
+        for task_id in self._random.sample(others, min(_SINGLE_READS, len(others))):
+            answer = await replica.get(f"/rag/task/{task_id}")
+            if answer is not None and answer.is_success:
+                self._observe(replica, answer.json())
+            elif answer is not None and answer.status_code == _GONE:
+                # Its document was deleted meanwhile. The check asks for all runs once more.
+                self._book.noticed(task_id, has_ended=True)
 
     def _observe(self, replica: Replica, task: dict[str, Any]) -> None:
         self.observations += 1
         task_id, status = str(task["task_id"]), TaskStatus(task["status"])
         stage = None if task["stage"] is None else Stage(task["stage"])
-        place = (int(task["attempt"]), rank(status, stage), str(status))
+        place = (_attempt(task), rank(status, stage), str(status))
+        self._book.noticed(task_id, has_ended=status.is_end)
         before = self._places.get((replica.name, task_id))
         if before == place:
             return
@@ -164,19 +178,30 @@ class Watch:
             )
         )
 
+    @property
+    def _left(self) -> int:
+        return len(self._book.open_tasks) + len(self._book.open_others)
+
     async def all_ended(self, *, within: float, quiet: float) -> float:
-        """Wait until no accepted task is open; returns the seconds that it took.
+        """Wait until no task is open that is known; returns the seconds that it took.
 
         Raises nothing: what is open after ``within`` seconds, or when none has ended for ``quiet``
         seconds, is the checker's to tell.
         """
         begun = moved = time.monotonic()
-        left = len(self._book.open_tasks)
+        left = self._left
         while left and time.monotonic() < min(begun + within, moved + quiet):
             await asyncio.sleep(_ROUND_SECONDS)
-            if len(self._book.open_tasks) < left:
-                left, moved = len(self._book.open_tasks), time.monotonic()
+            if self._left < left:
+                moved = time.monotonic()
+            left = self._left
         return time.monotonic() - begun
+
+
+def _attempt(task: dict[str, Any]) -> int:
+    """Return the try that a task is at. A run is planned in tries; once it goes on, it has none."""
+    is_run_going_on = task["kind"] == TaskKind.REINDEX and task["result"] is not None
+    return sys.maxsize if is_run_going_on else int(task["attempt"])
 
 
 def _went_back(before: _Place, now: _Place) -> bool:

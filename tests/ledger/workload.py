@@ -66,7 +66,6 @@ class Workload:
         self._replicas = replicas
         self._duplicates = duplicates
         self._on_accepted = on_accepted
-        self._number = 0
         self._is_over = asyncio.Event()
 
     def end(self) -> None:
@@ -109,8 +108,7 @@ class Workload:
         return None
 
     async def _do(self, random: Random, operation: Operation, document: Known) -> None:
-        self._number += 1
-        number = self._number
+        number = self._book.number()
         if operation is Operation.DUPLICATE:
             await self._duplicate(random, number, document)
             return

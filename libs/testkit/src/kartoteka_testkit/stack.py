@@ -17,6 +17,7 @@ from kartoteka_testkit.process import ServerProcess
 __all__ = ["Service", "Stack", "StackClient"]
 
 _OPEN = frozenset({"queued", "running", "retrying"})
+_TICK_SECONDS = 3
 
 
 class Service:
@@ -116,6 +117,7 @@ class Stack:
         embedders: how many workers; change ``embedders[n].env`` before the start for one of them.
         waiting: how many of the last workers :meth:`start` leaves for the test to start.
         apis: how many API replicas.
+        schedulers: how many schedulers, each with a tick every few seconds.
         env: settings for all services, over the short ones that tests want.
         broker_properties: added to the broker's own.
     """
@@ -127,6 +129,7 @@ class Stack:
         embedders: int = 1,
         waiting: int = 0,
         apis: int = 1,
+        schedulers: int = 0,
         env: Mapping[str, str] | None = None,
         broker_properties: Mapping[str, str] | None = None,
     ) -> None:
@@ -145,6 +148,7 @@ class Stack:
         )
         self.apis = [self._api(n, port) for n, port in enumerate(self._api_ports)]
         self.embedders = [self._embedder(n, port) for n, port in enumerate(self._embedder_ports)]
+        self.schedulers = [self._scheduler(n) for n in range(schedulers)]
         self.clients: list[StackClient] = []
 
     def _settings(self) -> dict[str, str]:
@@ -177,6 +181,10 @@ class Stack:
         env = {"EMBEDDER_HTTP_PORT": str(port)}
         return self._service(f"embedder-{n}", ["embedder", "worker"], env)
 
+    def _scheduler(self, n: int) -> Service:
+        command = ["scheduler", "loop", "--every", str(_TICK_SECONDS)]
+        return self._service(f"scheduler-{n}", command)
+
     async def __aenter__(self) -> Self:
         try:
             await self.start()
@@ -194,7 +202,7 @@ class Stack:
         await self.broker.start()
         await self.run(["kartoteka_runtime.topics_cli", "provision"])
         key = await self.create_key("--name", "tests", "--all-scopes", "--all-cabinets")
-        for service in (*self.apis, *self.embedders[: self._at_once]):
+        for service in (*self.apis, *self.embedders[: self._at_once], *self.schedulers):
             service.start()
         self.clients = [StackClient(url, key) for url in self.api_urls]
         for api, port in zip(self.apis, self._api_ports, strict=True):
@@ -286,6 +294,6 @@ class Stack:
         """Stop everything, services first."""
         for client in self.clients:
             await client.http.aclose()
-        for service in (*self.apis, *self.embedders, self.qdrant):
+        for service in (*self.schedulers, *self.apis, *self.embedders, self.qdrant):
             await asyncio.to_thread(service.stop)
         await self.broker.stop()

@@ -29,8 +29,8 @@ cancellation and setting: they are sent to the workers again with the ids and ve
 were accepted with, and awaited. Afterwards every search finds what it found before, and what was
 deleted stays deleted.
 
-When:     Qdrant lost data, or is empty, or MODEL_NAME has changed. Where only Kafka lost its data,
-          python -m embedder reconcile --grace 0  is enough, and much cheaper.
+When:     Qdrant lost data, or is empty, or MODEL_NAME has changed. Also where only Kafka lost its
+          data: then it costs next to nothing, and scheduler and view learn of every cabinet again.
 Cost:     every document is parsed and embedded once more: as long as the first indexing of all
           took. It costs nothing for what is decided already. At most --window documents lie in
           Kafka at a time; interactive uploads go first. Documents that failed fail again, and are

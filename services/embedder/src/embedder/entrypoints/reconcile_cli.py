@@ -33,8 +33,11 @@ and what is under way (Kafka), and mend the difference:
                 the same ids, to documents.bulk
   orphans       chunks that no manifest publishes and nobody can complete, bodies that no record
                 names: removed
+  runs          a reindex run that nobody drives any more: its next step is sent
+  settings      a cabinet's that are new are told again; those that they replaced go after 45 days
   old things    records that newer ones replaced, and what is left of deleted documents, after 45
-                days; what Idempotency-Keys stood for, after 24 hours; marks of what is decided
+                days; what Idempotency-Keys stood for, after 24 hours; marks of what is decided;
+                what reindex runs have kept, a week after their end
 
 What is published is never touched. It is safe beside a running system, beside itself, and when it
 is killed: whatever it leaves undone, the next run finds. Run it every hour, and after Kafka lost
@@ -46,7 +49,8 @@ examples:
   # what would it do?
   python -m embedder reconcile --dry-run
 
-  # after Kafka came back empty: make the topics, then send everything that is undone
+  # after Kafka came back empty: make the topics, then send everything that is undone; rebuild
+  # does that, too, and tells every cabinet's settings again
   kartoteka-topics provision && python -m embedder reconcile --grace 0
 
   # one cabinet, figures for programs

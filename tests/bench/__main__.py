@@ -15,6 +15,7 @@ from tests.bench.corpus import Corpus, cut_corpus, make_manual
 from tests.bench.embedding import embed_alone, measure_embedding
 from tests.bench.figures import Report
 from tests.bench.manuals import fetch_manuals
+from tests.bench.planning import measure_planning
 from tests.bench.reading import measure_chunking, measure_reading
 from tests.bench.sizes import CHUNK_TOKENS, MODEL_TOKENS, OVERLAP_TOKENS
 from tests.bench.throughput import measure_memory, run_naive, run_stack
@@ -149,6 +150,8 @@ async def _measure(options: argparse.Namespace, report: Report, folder: Path) ->
         report, chunks=options.chunks, passes=passes, processes=_CORES, cache=cache
     )
     report.add("embedder_to_encode", ratio)
+    report.section("Planning: one tick of the scheduler, all cabinets due")
+    await measure_planning(report, folder=folder / "planning")
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,13 +44,16 @@ async def measure_planning(report: Report, *, folder: Path, cabinets: int = 100_
             f"{cabinets} cabinets, each with settings and a source, one in {_OWN_SCHEDULES} with a "
             "schedule of its own; all due; the whole process is timed, its start included"
         )
+        before = _cpu_of_children()
         seconds, peak, said = await _tick(kafka)
+        cpu = _cpu_of_children() - before
     finally:
         await broker.stop()
     if said["emitted"] != cabinets:
         raise RuntimeError(f"the tick did not emit all: {said}")
     report.add("planning_cabinets", cabinets)
     report.add("planning_seconds", seconds, "s")
+    report.add("planning_cpu_seconds", cpu, "s")
     report.add("planning_peak_mib", peak, "MiB")
 
 
@@ -102,6 +106,12 @@ async def _tick(kafka: KafkaSettings) -> tuple[float, float, dict[str, Any]]:
     said, _ = await process.communicate()
     seconds = loop.time() - began
     return seconds, await peaks, json.loads(said)
+
+
+def _cpu_of_children() -> float:
+    """Return the CPU seconds of processes that have ended and were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 async def _watch(pid: int) -> float:

@@ -7,6 +7,7 @@ change skips is made up for right after it, and one that it repeats counts once;
 
 import hashlib
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -45,12 +46,8 @@ class Schedule(Wire):
     def _fires(cls, cron: str) -> str:
         if len(cron.split()) != _FIELDS:
             raise ValueError("a cron expression has five fields: minute hour day month weekday")
-        try:
-            next(CronSim(cron, _PROBED_FROM))
-        except CronSimError as error:
-            raise ValueError(f"{cron!r} is no cron expression: {error}") from error
-        except StopIteration as error:
-            raise ValueError(f"{cron!r} names no time that ever comes") from error
+        if (problem := _problem(cron)) is not None:
+            raise ValueError(problem)
         return " ".join(cron.split())
 
     @field_validator("time_zone")
@@ -94,6 +91,17 @@ class Schedule(Wire):
             if (found := slot.astimezone(UTC)) <= end:
                 return found
         return _NEVER
+
+
+@lru_cache(maxsize=1024)  # 100 000 cabinets have few different ones
+def _problem(cron: str) -> str | None:
+    try:
+        next(CronSim(cron, _PROBED_FROM))
+    except CronSimError as error:
+        return f"{cron!r} is no cron expression: {error}"
+    except StopIteration:
+        return f"{cron!r} names no time that ever comes"
+    return None
 
 
 def spread(cabinet: CabinetId, over: timedelta = SPREAD) -> timedelta:

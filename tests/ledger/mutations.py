@@ -249,5 +249,58 @@ MUTATIONS: Final = (
         faults={"kill embedder": 1},
         seconds=20,
     ),
+    Mutation(
+        name="what is away taken for vanished",
+        edits=(
+            Edit(
+                path="embedder/usecases/reindex_survey.py",
+                old="                await self._list(scope, source, survey, tally, objects)\n",
+                new="                try:\n"
+                "                    await self._list(scope, source, survey, tally, objects)\n"
+                "                except KartotekaError:\n"
+                "                    pass\n",
+            ),
+            Edit(
+                path="embedder/usecases/reindex_survey.py",
+                old="from kartoteka_contracts.cabinets import Source\n",
+                new="from kartoteka_contracts.cabinets import Source\n"
+                "from kartoteka_contracts.errors import KartotekaError\n",
+            ),
+            Edit(
+                path="embedder/domain/reindex_verdict.py",
+                old="        if counts.known and not counts.listed:\n",
+                new="        if counts.known > 1000 and not counts.listed:\n",
+            ),
+        ),
+        faults={"unmount source": 1},
+        operations={Operation.NEW: 1},
+        pause=1.0,
+        reindexes=True,
+    ),
+    Mutation(
+        name="a page counts as sent before it is",
+        edits=(
+            Edit(
+                path="embedder/usecases/reindex_runs.py",
+                old="        await self._emit.run(step.pages, event.page, step.lease)\n"
+                "        if event.page + 1 < step.plan.pages:\n"
+                "            return await self._go_on(step, "
+                "self._following(step, page=event.page + 1))\n"
+                "        return await self._go_on("
+                "step, self._following(step, phase=RunStep.WATCHING))\n",
+                new="        following = self._following(step, phase=RunStep.WATCHING)\n"
+                "        if event.page + 1 < step.plan.pages:\n"
+                "            following = self._following(step, page=event.page + 1)\n"
+                "        outcome = await self._go_on(step, following)\n"
+                "        await self._emit.run(step.pages, event.page, step.lease)\n"
+                "        return outcome\n",
+            ),
+        ),
+        faults={"kill embedder": 3, "kill broker": 1},
+        operations={Operation.NEW: 10, Operation.VERSION: 10},
+        pause=0.5,
+        overlap=0.6,
+        reindexes=True,
+    ),
 )
 """The first eight are the ones that every delivery promise hangs on."""

@@ -15,6 +15,7 @@ __all__ = ["Duplicates"]
 
 _TOPIC: Final = "documents.interactive"
 _OTHER: Final = "documents.bulk"
+_RUNS: Final = "cabinets.reindex"
 _OTHER_SHARE: Final = 0.3
 """Sent to another topic, so another worker may have it at the same time as the first one."""
 _KEPT: Final = 300
@@ -23,15 +24,22 @@ _SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Record:
+    topic: str
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
 
 
 class Duplicates:
-    """Reads the job topic beside the workers, and produces copies of what it saw."""
+    """Reads the topics of work beside the workers, and produces copies of what it saw.
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    Args:
+        bootstrap_servers: of Kafka.
+        has_runs: whether runs and what they send come again, too.
+    """
+
+    def __init__(self, bootstrap_servers: str, *, has_runs: bool) -> None:
+        self._topics = (_TOPIC, _OTHER, _RUNS) if has_runs else (_TOPIC,)
         self._servers = bootstrap_servers
         self._seen: list[_Record] = []
         self._random = Random("kept events")
@@ -40,7 +48,7 @@ class Duplicates:
         """Read until cancelled, also over outages."""
         while True:
             consumer = AIOKafkaConsumer(
-                _TOPIC,
+                *self._topics,
                 bootstrap_servers=self._servers,
                 enable_auto_commit=False,
                 auto_offset_reset="latest",
@@ -57,7 +65,12 @@ class Duplicates:
 
     def _keep(self, record: Any) -> None:
         """Keep the newest, and some of the older ones."""
-        found = _Record(key=record.key, value=record.value, headers=tuple(record.headers))
+        found = _Record(
+            topic=record.topic,
+            key=record.key,
+            value=record.value,
+            headers=tuple(record.headers),
+        )
         if len(self._seen) < _KEPT:
             self._seen.append(found)
         else:
@@ -69,7 +82,9 @@ class Duplicates:
             return Outcome(n=number, verdict=Verdict.FAIL, code="nothing seen yet")
         recent = self._seen[-10:] if random.random() < 1 / 2 else self._seen
         record = random.choice(recent)
-        topic = _OTHER if random.random() < _OTHER_SHARE else _TOPIC
+        topic = record.topic
+        if topic != _RUNS:
+            topic = _OTHER if random.random() < _OTHER_SHARE else _TOPIC
         producer = AIOKafkaProducer(bootstrap_servers=self._servers, acks="all")
         try:
             async with asyncio.timeout(_SECONDS):

@@ -122,7 +122,7 @@ def _parts(
         for api, link in zip(plant.stack.apis, plant.apis, strict=True)
     ]
     nemesis = Nemesis(plan.nemesis, plant)
-    duplicates = Duplicates(plant.links["kafka"].address)
+    duplicates = Duplicates(plant.links["kafka"].address, has_runs=features.reindex)
 
     watched = _cabinets(plan, features)
     watch = Watch(book, replicas, watched, findings, nemesis.succeeded)

@@ -284,14 +284,15 @@ async def test_no_more_than_the_window_is_under_way(world: RebuildWorld) -> None
         while True:
             await asyncio.sleep(0.002)
             for event in list(undecided):
+                undecided.remove(event)  # before: once it is decided, the next one may come
                 await world.settle(delivered(event))
-                undecided.remove(event)
 
     worker = asyncio.create_task(work())
     await world.rebuild(log=WorkingLog(world, hold), limits=replace(_PATIENT, documents=4))
     worker.cancel()
     assert len(await world.texts()) == 30
-    assert (max(sizes), len(sizes)) == (4, 30)
+    assert max(sizes) <= 4
+    assert len(sizes) == 30
 
 
 async def test_unfinished_deletes_of_a_cabinet_come_before_its_documents(

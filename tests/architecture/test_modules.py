@@ -17,6 +17,7 @@ GRANTING = frozenset(
         "services/embedder/src/embedder/entrypoints/plans_http.py",
         "services/embedder/src/embedder/usecases/rebuild.py",
         "services/embedder/src/embedder/usecases/reconcile.py",
+        "services/embedder/src/embedder/usecases/reindex_runs.py",
     }
 )
 FAUST = frozenset(

@@ -16,7 +16,6 @@ from embedder.planner_ports import (
     SourceStore,
 )
 from embedder.usecases.reindex_pages import RunPages, settings_of
-from kartoteka_contracts.access import grant
 from kartoteka_contracts.cabinets import Source
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.envelope import Envelope
@@ -112,16 +111,16 @@ class EmitPage:
         page = await pages.page(n)
         if page is None:
             return
-        settings = await settings_of(self._archive, pages.cabinet)
+        settings = await settings_of(self._archive, pages.cabinet.cabinet_id)
         sending = _Sending(
-            cabinet=pages.cabinet,
+            cabinet=pages.cabinet.cabinet_id,
             run=pages.run,
             sources={source.name: source for source in settings.sources},
         )
         noted = await pages.notes(n)
         done = {error.document_id for error in noted.errors} | set(noted.overtaken)
         manifests = await self._index.manifests(
-            grant(pages.cabinet), [entry.document_id for entry in page.entries]
+            pages.cabinet, [entry.document_id for entry in page.entries]
         )
         todo = [
             entry

@@ -4,6 +4,7 @@ from typing import Final, TypeVar
 
 from embedder.domain.reindex_plan import Page, PageNotes, Plan
 from embedder.planner_ports import PlannerArchive
+from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.cabinets import CabinetConfigured, CabinetSettings
 from kartoteka_contracts.codec import decode
 from kartoteka_contracts.ids import CabinetId, Epoch, TaskId
@@ -30,26 +31,26 @@ class RunPages:
     All calls raise UnavailableError where object storage is away.
     """
 
-    def __init__(self, archive: PlannerArchive, cabinet: CabinetId, run: TaskId) -> None:
+    def __init__(self, archive: PlannerArchive, cabinet: AuthorisedCabinet, run: TaskId) -> None:
         self._archive = archive
         self.cabinet = cabinet
         self.run = run
 
     async def plan(self) -> Plan | None:
         """Return the plan; None before it is made."""
-        return await self._read(Plan, run_plan_key(self.cabinet, self.run))
+        return await self._read(Plan, run_plan_key(self.cabinet.cabinet_id, self.run))
 
     async def keep_plan(self, plan: Plan) -> Plan:
         """Write the plan unless there is one; return what is there."""
-        return await self._keep(plan, run_plan_key(self.cabinet, self.run))
+        return await self._keep(plan, run_plan_key(self.cabinet.cabinet_id, self.run))
 
     async def page(self, n: int) -> Page | None:
         """Return a page; None before it is written."""
-        return await self._read(Page, run_page_key(self.cabinet, self.run, n))
+        return await self._read(Page, run_page_key(self.cabinet.cabinet_id, self.run, n))
 
     async def keep_page(self, n: int, page: Page) -> Page:
         """Write a page unless there is one; return what is there."""
-        return await self._keep(page, run_page_key(self.cabinet, self.run, n))
+        return await self._keep(page, run_page_key(self.cabinet.cabinet_id, self.run, n))
 
     async def notes(self, n: int) -> PageNotes:
         """Return what became of a page's entries; nothing where all were sent."""
@@ -62,11 +63,11 @@ class RunPages:
 
     async def is_cabinet_deleted(self, epoch: Epoch) -> bool:
         """Whether the cabinet was deleted since a run of this epoch was asked for."""
-        keys = await self._archive.keys(cabinet_deletions_prefix(self.cabinet))
+        keys = await self._archive.keys(cabinet_deletions_prefix(self.cabinet.cabinet_id))
         return any((record_version(key) or 0) > epoch for key in keys)
 
     def _notes_key(self, n: int) -> str:
-        page = run_page_key(self.cabinet, self.run, n)
+        page = run_page_key(self.cabinet.cabinet_id, self.run, n)
         return f"{page.removesuffix(_ENDING)}.errors{_ENDING}"
 
     async def _keep(self, value: _W, key: str) -> _W:

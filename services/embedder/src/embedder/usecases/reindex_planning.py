@@ -25,7 +25,7 @@ from embedder.planner_ports import (
 from embedder.ports import Extractor
 from embedder.usecases.reindex_pages import RunPages, settings_of
 from embedder.usecases.reindex_survey import Found, Scope, Survey, SurveyCabinet
-from kartoteka_contracts.access import AuthorisedCabinet, grant
+from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.errors import KartotekaError
 from kartoteka_contracts.events import SourceObject
 from kartoteka_contracts.ids import DocumentId, Epoch, Version
@@ -84,7 +84,7 @@ class PlanRun:
         self._clock = clock
         self._page_size = page_size
 
-    async def run(self, event: ReindexRequested) -> Plan:
+    async def run(self, cabinet: AuthorisedCabinet, event: ReindexRequested) -> Plan:
         """Write the pages of a run and then its plan, or find them written.
 
         Raises:
@@ -92,13 +92,13 @@ class PlanRun:
                 allowed; nothing is sent or removed.
             UnavailableError: a store is away.
         """
-        pages = RunPages(self._archive, event.cabinet_id, event.task_id)
+        pages = RunPages(self._archive, cabinet, event.task_id)
         plan = await pages.plan()
         if plan is not None:
             return plan
         written = await _read(pages)
         survey = await self._compare(
-            grant(event.cabinet_id),
+            cabinet,
             event.mode,
             only=None if event.document_ids is None else frozenset(event.document_ids),
             planned=written.documents,

@@ -3,6 +3,8 @@
 A step sends the next one, and then writes that it is done: a crash between the two repeats the
 step, and the next one then comes twice and is done once. The state is written conditionally, so of
 two workers that do the same step one goes on.
+
+Access to the cabinet was checked before the run was accepted.
 """
 
 from dataclasses import dataclass, replace
@@ -113,6 +115,7 @@ class ReindexRuns:
             nothing to do, or the run has ended before; RunFailed.
         """
         del lease  # planning writes nothing twice
+        cabinet = grant(event.cabinet_id)
         state = await self._taken(event)
         if not isinstance(state, RunState):
             return state
@@ -120,10 +123,10 @@ class ReindexRuns:
             await self._send(state)
             return Continued()
         try:
-            plan = await self._plan.run(event)
+            plan = await self._plan.run(cabinet, event)
         except RunRefusedError as error:
             return await self._end(state, fault=RunFault(code=error.code, message=error.message))
-        pages = RunPages(self._archive, event.cabinet_id, event.task_id)
+        pages = RunPages(self._archive, cabinet, event.task_id)
         result = _planned(plan)
         if not plan.pages or await pages.is_cabinet_deleted(_epoch(state)):
             return await self._end(state, result=_left(result))
@@ -146,7 +149,7 @@ class ReindexRuns:
         seen = await self._open(event)
         if not isinstance(seen, RunState):
             return seen
-        pages = RunPages(self._archive, event.cabinet_id, event.task_id)
+        pages = RunPages(self._archive, grant(event.cabinet_id), event.task_id)
         plan = await pages.plan()
         if plan is None:
             message = "the run's plan is gone from object storage"

@@ -7,7 +7,6 @@ from embedder.domain.reindex_plan import Action, Entry, Page, PageNotes
 from embedder.planner_ports import PlannerIndex
 from embedder.usecases.reindex_emission import is_decided
 from embedder.usecases.reindex_pages import RunPages
-from kartoteka_contracts.access import grant
 from kartoteka_contracts.ids import DocumentId
 from kartoteka_contracts.reindex import RunError, RunResult
 from kartoteka_index.manifest import Manifest, Outcome
@@ -57,7 +56,7 @@ class WatchPages:
             page = await pages.page(n) or Page(entries=())
             notes = await pages.notes(n)
             manifests = await self._index.manifests(
-                grant(pages.cabinet), [entry.document_id for entry in page.entries]
+                pages.cabinet, [entry.document_id for entry in page.entries]
             )
             seen, is_all = _added(result, page, notes, manifests)
             if not is_all:

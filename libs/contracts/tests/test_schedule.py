@@ -65,6 +65,7 @@ def changes(zone: str, year: int) -> list[date]:
     return found
 
 
+@settings(deadline=None)
 @given(schedules, moments)
 def test_the_next_slot_is_later_on_a_full_minute_and_in_utc(
     schedule: Schedule, moment: datetime
@@ -75,6 +76,7 @@ def test_the_next_slot_is_later_on_a_full_minute_and_in_utc(
     assert slot.tzinfo is UTC
 
 
+@settings(deadline=None)
 @given(schedules, moments, st.timedeltas(timedelta(0), timedelta(hours=30)))
 def test_no_slot_lies_between_a_moment_and_the_next_slot(
     schedule: Schedule, moment: datetime, before: timedelta
@@ -131,6 +133,7 @@ def test_known_days(zone: str, cron: str, day: str, fires: str) -> None:
     assert slot.astimezone(ZoneInfo(zone)).date() == date.fromisoformat(day)
 
 
+@settings(deadline=None)
 @given(moments)
 def test_the_default_comes_four_times_a_day_at_minute_0(moment: datetime) -> None:
     slots = [DEFAULT.next_slot(moment)]
@@ -164,6 +167,7 @@ def test_an_unknown_time_zone_is_refused(zone: str) -> None:
         Schedule(time_zone=zone)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2**53 - 1))
 def test_a_cabinets_spread_is_always_the_same_and_below_half_an_hour(cabinet: int) -> None:
     found = spread(CabinetId(cabinet))

@@ -140,6 +140,35 @@ async def test_a_step_delivered_twice_sends_nothing_the_second_time(tmp_path: Pa
     assert isinstance(outcome, RunEnded)
 
 
+async def test_an_object_that_was_given_up_is_not_tried_at_the_same_page_again(
+    tmp_path: Path,
+) -> None:
+    """The run has counted it as failed by then."""
+    world = await _opened(tmp_path)
+    world.write("a.txt", "a")
+    world.sources.refused["a.txt"] = "source_object_too_large"
+    await world.deliver(world.request())
+    (step,) = world.queue
+
+    class DiesAtTheNextStep:
+        def __init__(self, port: Any) -> None:
+            self._port = port
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "send":
+                raise Crash
+            return getattr(self._port, name)
+
+    with pytest.raises(Crash):
+        await world.deliver(step, around=DiesAtTheNextStep)
+    world.sources.refused.clear()
+    *_, end = await world.drive()
+    assert isinstance(end, RunEnded)
+    assert (end.result.failed, end.result.success) == (1, 0)
+    assert world.sources.copied == ["a.txt"]
+    assert world.children == []
+
+
 async def test_a_document_counts_for_what_its_page_says(tmp_path: Path) -> None:
     """Also where it is another thing by the time that the plan is made anew."""
     world = await _opened(tmp_path)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from indexing_world import CABINET
+from indexing_world import CABINET, delivered
 from reindex_world import ReindexWorld
 
 from embedder.domain.outcome import RunEnded
@@ -170,3 +170,25 @@ async def test_only_the_documents_that_were_asked_for(world: ReindexWorld) -> No
     assert isinstance(end, RunEnded)
     assert end.result.counts == RunCounts(seen=1, forced=1)
     assert [child.document_id for child in world.children] == [only]
+
+
+async def test_a_cancelled_copy_is_left_until_its_object_changes_or_goes(
+    world: ReindexWorld,
+) -> None:
+    world.write("a.txt", "text")
+    world.write("b.txt", "other")
+    await world.deliver(world.request())
+    await world.deliver(world.queue.pop(0))
+    (cancelled,) = (child for child in world.children if child.external_id == "docs://a.txt")
+    await world.run(await world.accept_cancel(delivered(cancelled)))
+    (end,) = await world.drive()
+    assert isinstance(end, RunEnded)
+    assert (end.result.success, end.result.overtaken) == (1, 1)
+    end = await world.reindex()
+    assert isinstance(end, RunEnded)
+    assert end.result.counts == RunCounts(seen=2, unchanged=2)
+    world.write("a.txt", "changed")
+    end = await world.reindex()
+    assert isinstance(end, RunEnded)
+    assert end.result.counts == RunCounts(seen=2, changed=1, unchanged=1)
+    assert await world.texts() == ["changed", "other"]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from embedder.domain.reindex_verdict import (
@@ -26,7 +26,7 @@ from kartoteka_contracts.ids import (
     normalised_external_id,
 )
 from kartoteka_contracts.keys import record_key
-from kartoteka_contracts.records import DeletionRecord, read_record
+from kartoteka_contracts.records import DeletionRecord, DocumentRecord, Record, read_record
 from kartoteka_contracts.reindex import ReindexMode, RunError
 from kartoteka_index.manifest import Manifest, Outcome
 from kartoteka_runtime.objects import ObjectMissingError
@@ -210,25 +210,30 @@ class SurveyCabinet:
                 survey.found.append(_found(document, known, reason))
 
     async def _known(self, cabinet: CabinetId, document: DocumentId, known: Known) -> Known:
-        """Return what is known with the record of the delete, where that decides."""
+        """Return what is known with what only a record tells, where that decides."""
         manifest = known.manifest
-        if not known.needs_tombstone or manifest is None:
+        if manifest is None:
             return known
+        if known.needs_tombstone:
+            record = await self._record(cabinet, document, manifest.fence)
+            is_vanished = isinstance(record, DeletionRecord) and record.is_vanished
+            # A version is the time of its request, where the record tells no better.
+            at = manifest.fence if record is None else microseconds(record.accepted_at)
+            return replace(known, tombstone=Tombstone(is_vanished=is_vanished, at=at))
+        if manifest.outcome is Outcome.CANCELLED and manifest.source is None:
+            # Who cancels does not know what the version was copied from.
+            record = await self._record(cabinet, document, manifest.fence)
+            if isinstance(record, DocumentRecord):
+                return replace(known, manifest=replace(manifest, source=record.source))
+        return known
+
+    async def _record(
+        self, cabinet: CabinetId, document: DocumentId, version: Version
+    ) -> Record | None:
         try:
-            content = await self._archive.read(record_key(cabinet, document, manifest.fence))
+            return read_record(await self._archive.read(record_key(cabinet, document, version)))
         except ObjectMissingError:
-            record = None
-        else:
-            record = read_record(content)
-        is_vanished = isinstance(record, DeletionRecord) and record.is_vanished
-        # A version is the time of its request, where the record tells no better.
-        at = manifest.fence if record is None else microseconds(record.accepted_at)
-        return Known(
-            newest=known.newest,
-            manifest=manifest,
-            listed=known.listed,
-            tombstone=Tombstone(is_vanished=is_vanished, at=at),
-        )
+            return None
 
 
 def _count(tally: _Tally, known: Known, reason: Reason | None) -> None:

@@ -220,7 +220,7 @@ class Worker(Process):
             ),
             delete_document=DeleteDocument(index=index, bodies=bodies, clock=clock),
             delete_cabinet=DeleteCabinet(index=index, bodies=bodies, clock=clock),
-            cancel_task=CancelTask(index=index, clock=clock),
+            cancel_task=CancelTask(index=index, bodies=bodies, clock=clock),
             reindex=cast("Runs", None),  # the model has no runs
         )
         return SettleJobs(

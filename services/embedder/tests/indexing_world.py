@@ -224,7 +224,7 @@ class World:
             index_document=self.usecase(around),
             delete_document=DeleteDocument(**stores),
             delete_cabinet=DeleteCabinet(**stores),
-            cancel_task=CancelTask(index=stores["index"], clock=stores["clock"]),
+            cancel_task=CancelTask(**stores),
             reindex=self.runs,
         )
 

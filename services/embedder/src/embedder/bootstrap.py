@@ -221,7 +221,7 @@ def _work(stores: _Stores, extractor: ExtractorPool, engine: Engine, runs: Reind
         ),
         delete_document=DeleteDocument(index=index, bodies=bodies, clock=clock),
         delete_cabinet=DeleteCabinet(index=index, bodies=bodies, clock=clock),
-        cancel_task=CancelTask(index=index, clock=clock),
+        cancel_task=CancelTask(index=index, bodies=bodies, clock=clock),
         reindex=runs,
     )
 

@@ -2,8 +2,9 @@
 
 from embedder.domain.job import Job, Lease
 from embedder.domain.outcome import Cancelled, EndedElsewhere, Outcome
-from embedder.ports import ChunkIndex, StageReport
+from embedder.ports import Bodies, ChunkIndex, StageReport
 from kartoteka_contracts.events import TaskCancellationRequested
+from kartoteka_contracts.keys import cancel_key
 from kartoteka_index.manifest import Decision
 from kartoteka_index.manifest import Outcome as Decided
 from kartoteka_runtime.clock import Clock
@@ -14,8 +15,9 @@ __all__ = ["CancelTask"]
 class CancelTask:
     """The use case. The decision is the work's own, so of the two the first one stands."""
 
-    def __init__(self, *, index: ChunkIndex, clock: Clock) -> None:
+    def __init__(self, *, index: ChunkIndex, bodies: Bodies, clock: Clock) -> None:
         self._index = index
+        self._bodies = bodies
         self._clock = clock
 
     async def run(self, job: Job, lease: Lease, report: StageReport) -> Outcome:
@@ -25,7 +27,7 @@ class CancelTask:
             Cancelled; EndedElsewhere where the task came to something else.
 
         Raises:
-            UnavailableError: Qdrant is away.
+            UnavailableError: Qdrant or object storage is away.
             TypeError: the job is no cancellation.
         """
         del lease, report  # one request or two, and no stage of the task's
@@ -42,7 +44,13 @@ class CancelTask:
             decided_at=self._clock.now(),
         )
         stands = await self._index.decide(job.cabinet, decision)
-        if stands is None or stands.outcome is not Decided.CANCELLED:
+        if stands is None:
+            return EndedElsewhere()
+        if stands.outcome is not Decided.CANCELLED:
+            # The task was faster. Whoever makes the index anew from object storage must not find
+            # it cancelled.
+            mark = (event.cabinet_id, event.document_id, event.version, event.task_id)
+            await self._bodies.delete([cancel_key(*mark)])
             return EndedElsewhere()
         await self._index.discard(job.cabinet, event.document_id, event.version, event.epoch)
         return Cancelled()

@@ -25,8 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _PEERS = {
     "LangChain, full": "langchain:full",
     "LangChain, incremental": "langchain:incremental",
-    "LlamaIndex, file docstore": "llamaindex:file",
-    "LlamaIndex, DuckDB docstore": "llamaindex:duckdb",
+    "LlamaIndex, upserts_and_delete": "llamaindex:upserts_and_delete",
 }
 
 
@@ -76,6 +75,7 @@ async def _measure(options: argparse.Namespace, report: Report, scratch: Path) -
             if name == "Kartoteka"
             else await _peer(name, folder, versions, python)
         )
+        report.save(options.save)
     print(f"\n{table(report.figures)}")
     print(f"\n{NOTES}")
 
@@ -92,7 +92,6 @@ def main() -> int:
     report = Report(command=f'make bench-reindex REINDEX="{" ".join(sys.argv[1:])}"')
     with tempfile.TemporaryDirectory(prefix="kartoteka-reindex-") as scratch:
         asyncio.run(_measure(options, report, Path(scratch).resolve()))
-    report.save(options.save)
     print(f"\nSaved as {options.save}")
     return 0
 

@@ -13,7 +13,7 @@ from kartoteka_local.setup.settings import SetupSettings
 __all__ = ["peers_python", "peers_versions"]
 
 _SHOWN = re.compile(
-    r"^(?:langchain|llama-index|qdrant-client|sentence-transformers|torch|transformers|duckdb)"
+    r"^(?:langchain|llama-index|qdrant-client|sentence-transformers|torch|transformers)"
 )
 
 

@@ -1,4 +1,4 @@
-"""LlamaIndex's IngestionPipeline with `upserts_and_delete`, over Qdrant's local mode."""
+"""LlamaIndex's IngestionPipeline over Qdrant's local mode."""
 
 from pathlib import Path
 from typing import Literal
@@ -9,8 +9,6 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.storage.docstore import SimpleDocumentStore
-from llama_index.storage.docstore.duckdb import DuckDBDocumentStore
-from llama_index.storage.kvstore.duckdb import DuckDBKVStore
 from llama_index.vector_stores.qdrant import QdrantVectorStore
 
 from tests.bench.sizes import CHUNK_TOKENS, OVERLAP_TOKENS
@@ -43,7 +41,7 @@ class _Embedding(BaseEmbedding):  # type: ignore[misc]  # not installed where ty
 def run(
     folder: Path,
     state: Path,
-    docstore: Literal["file", "duckdb"],
+    strategy: Literal["upserts", "upserts_and_delete"],
     *,
     model: Model,
     counts: Counts,
@@ -51,8 +49,7 @@ def run(
 ) -> None:
     """Bring the store to what the folder holds, as LlamaIndex's guide shows it.
 
-    With ``file`` the docstore and the cache are loaded before the run and persisted after it, as
-    the guide does; with ``duckdb`` the docstore itself lasts, and there is no cache.
+    The docstore and the cache are files, loaded before the run and persisted after it.
     """
     client = open_store(state, death)
     store = QdrantVectorStore(COLLECTION, client=client)
@@ -60,23 +57,16 @@ def run(
     splitter = SentenceSplitter(
         chunk_size=CHUNK_TOKENS, chunk_overlap=OVERLAP_TOKENS, tokenizer=tokenize
     )
-    is_file = docstore == "file"
     pipeline = IngestionPipeline(
         transformations=[splitter, _Embedding(model)],
-        docstore=SimpleDocumentStore() if is_file else _lasting(state),
-        docstore_strategy=DocstoreStrategy.UPSERTS_AND_DELETE,
+        docstore=SimpleDocumentStore(),
+        docstore_strategy=DocstoreStrategy(strategy),
         vector_store=store,
-        disable_cache=not is_file,
     )
     kept = state / "pipeline"
-    if is_file and kept.exists():
+    if kept.exists():
         pipeline.load(str(kept))
     documents = [Document(text=text, id_=name) for name, text in read_folder(folder, counts)]
     pipeline.run(documents=documents)
-    if is_file:
-        pipeline.persist(str(kept))
+    pipeline.persist(str(kept))
     client.close()
-
-
-def _lasting(state: Path) -> DuckDBDocumentStore:
-    return DuckDBDocumentStore(DuckDBKVStore("docstore.duckdb", persist_dir=str(state)))

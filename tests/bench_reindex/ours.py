@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import time
 from typing import Any, Final
@@ -10,6 +11,7 @@ import httpx
 from qdrant_client import AsyncQdrantClient
 
 from kartoteka_testkit.stack import Stack
+from tests.bench.cpu import CpuMeter
 from tests.bench_reindex.corpus import Folder
 from tests.bench_reindex.side import Kill, Ran
 from tests.bench_reindex.truth import Chunk
@@ -55,6 +57,7 @@ class Kartoteka:
         before = self._at_start if self._restarted else await self._counters()
         self._restarted = False
         works = _works(await self._points())
+        meter = CpuMeter(self._pids(), client=os.getpid())
         begun = time.perf_counter()
         answer = await self._stack.client.http.post(f"/rag/index/{_CABINET}")
         if answer.status_code != httpx.codes.ACCEPTED:
@@ -63,10 +66,12 @@ class Kartoteka:
         if kill is None:
             end = await self._end(task_id)
             seconds = time.perf_counter() - begun
+            spent = meter.spent()
+            cpu = sum(part for name, part in spent.items() if name != "client")
             if end["status"] not in {"succeeded", "unchanged"} or end["result"]["errors"]:
                 raise RuntimeError(f"the run did not succeed: {end}")
             embedded, read = _minus(await self._counters(), before)
-            return Ran(seconds=seconds, embedded=embedded, read=read)
+            return Ran(seconds=seconds, cpu=cpu, embedded=embedded, read=read)
         embedded, read = await self._until_killed(kill, before, works, half)
         seconds = time.perf_counter() - begun
         await self._stack.start_embedder(0)
@@ -87,6 +92,12 @@ class Kartoteka:
             if "text" in payload
             and published.get(payload["document_id"]) == (payload["version"], payload["epoch"])
         ]
+
+    def _pids(self) -> dict[str, int]:
+        stack = self._stack
+        services = (*stack.apis, *stack.embedders, stack.qdrant)
+        pids = {service.name: service.process.pid for service in services}
+        return pids | {"kafka": stack.broker.pid}
 
     async def _configure(self, folder: Folder) -> None:
         source = {"name": _SOURCE, "url": folder.path.as_uri()}

@@ -56,8 +56,8 @@ class Peer:
         if kill is not None:
             seconds = time.perf_counter() - begun
             return Ran(seconds=seconds, embedded=embedded, read=read, was_killed=True)
-        seconds = json.loads(self._output.read_text("utf-8"))["seconds"]
-        return Ran(seconds=seconds, embedded=embedded, read=read)
+        took = json.loads(self._output.read_text("utf-8"))
+        return Ran(seconds=took["seconds"], cpu=took["cpu"], embedded=embedded, read=read)
 
     async def chunks(self) -> list[Chunk]:
         """Return all that its store holds."""

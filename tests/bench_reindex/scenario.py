@@ -24,7 +24,8 @@ class Outcome:
         """For the table."""
         found = self.found
         return (
-            f"{self.ran.embedded} embedded, {self.ran.read} bytes, {self.ran.seconds:.2f} s; "
+            f"{self.ran.embedded} embedded, {self.ran.read} bytes, {self.ran.seconds:.2f} s, "
+            f"{self.ran.cpu:.2f} s of CPU; "
             f"missing {found.missing}, incomplete {found.incomplete}, stale {found.stale}, "
             f"duplicate {found.duplicate}, lost {found.lost}, mixed {found.mixed} "
             f"of {found.chunks} chunks"

@@ -28,6 +28,8 @@ class Ran:
     """Texts that went through the model."""
     read: int
     """Bytes of documents."""
+    cpu: float = 0.0
+    """Seconds of CPU, of all processes of the side; not told of a run that was killed."""
     was_killed: bool = False
 
 

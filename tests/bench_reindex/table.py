@@ -11,7 +11,8 @@ of a kill these are also those whose turn had not come, so it says as well: l lo
 nor the new text is whole; x mixed, one is whole, with pieces of the other beside it.
 
 Seconds: of a peer without imports and loading the model; of Kartoteka from the request to the run's
-end as a caller sees it, by one embedder, over HTTP, Kafka and object storage.
+end as a caller sees it, by one embedder, over HTTP, Kafka and object storage; its CPU is that of
+all services, of Kafka and Qdrant too, where the peers have one process and a store within it.
 
 The model is the same, all-MiniLM-L6-v2; the peers run it by sentence-transformers in float32 on the
 CPU, Kartoteka by OpenVINO.
@@ -23,6 +24,9 @@ Killed at model: SIGKILL when half of the texts that such a run embeds were embe
 write: when the store had its first write. Kartoteka's embedder is watched from outside, so it is
 killed some milliseconds later, and started again before its store is looked at; what a search
 finds is what counts.
+
+LlamaIndex keeps its docstore in a file that is written after a run, as its guide shows; docstores
+that are written during one need a database server, and are not measured.
 
 The splitters differ, so one text is not the same number of chunks on all sides."""
 _RUNS: Final = (
@@ -47,16 +51,17 @@ _LETTERS: Final = {
 def table(sides: Mapping[str, Mapping[str, Any]]) -> str:
     """Return a table in Markdown: a line for each run of each side."""
     lines = [
-        "| side | run | embedded | bytes read | seconds | wrong documents | chunks |",
-        "|---|---|---:|---:|---:|---|---:|",
+        "| side | run | embedded | bytes read | seconds | of CPU | wrong documents | chunks |",
+        "|---|---|---:|---:|---:|---:|---|---:|",
     ]
     for side, outcomes in sides.items():
         for run in _RUNS:
             outcome = outcomes[run]
             ran, found = outcome["ran"], outcome["found"]
-            seconds = "" if ran["was_killed"] else f"{ran['seconds']:.2f}"
+            times = (ran["seconds"], ran["cpu"])
+            seconds, cpu = ("" if ran["was_killed"] else f"{time:.2f}" for time in times)
             lines.append(
-                f"| {side} | {run} | {ran['embedded']} | {ran['read']} | {seconds} | "
+                f"| {side} | {run} | {ran['embedded']} | {ran['read']} | {seconds} | {cpu} | "
                 f"{_wrong(found)} | {found['chunks']} |"
             )
     return "\n".join(lines)

@@ -113,3 +113,59 @@ async def test_a_folder_outside_becomes_documents_and_goes_with_its_files(tmp_pa
         refused = await _reindex(client)
         assert (refused["status"], refused["error"]["code"]) == ("failed", "source_unavailable")
         assert len(await client.found("walnut")) == 2
+
+
+async def _texts(client: StackClient) -> dict[str, frozenset[str]]:
+    """Return all chunks of each document, as one answer shows them."""
+    chunks: dict[str, set[str]] = {}
+    for hit in await client.found("walnuts", top_k=100):
+        chunks.setdefault(hit["external_id"], set()).add(hit["text"])
+    return {name: frozenset(texts) for name, texts in chunks.items()}
+
+
+async def _rolled(stack: Stack, n: int) -> None:
+    """Replace a worker by one of a release that cuts documents otherwise."""
+    await asyncio.to_thread(stack.embedders[n].stop)
+    stack.embedders[n].env["CHUNK_MAX_TOKENS"] = "64"
+    await stack.start_embedder(n)
+
+
+async def test_documents_flip_whole_while_old_and_new_workers_run_side_by_side(
+    tmp_path: Path,
+) -> None:
+    async with Stack(tmp_path, embedders=2) as stack:
+        client = stack.client
+        for n in range(_DOCUMENTS):
+            text = " ".join(f"Line {line} of {n} tells of walnuts." for line in range(20))
+            accepted = await client.accepted(f"{n}.txt", text.encode())
+            assert (await client.ended(accepted["task_id"]))["status"] == "succeeded"
+        old = await _texts(client)
+        assert len(old) == _DOCUMENTS
+
+        await _rolled(stack, 1)
+        seen: list[dict[str, frozenset[str]]] = []
+
+        async def look() -> None:
+            while True:
+                seen.append(await _texts(client))
+
+        looking = asyncio.create_task(look())
+        try:
+            # By mode, since whichever worker plans takes its own way of cutting for the right one.
+            side_by_side = await _reindex(client, mode="full")
+            await _rolled(stack, 0)
+            rest = await _reindex(client)
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+        assert (side_by_side["status"], _run(side_by_side)["success"]) == ("succeeded", _DOCUMENTS)
+        assert rest["status"] in {"succeeded", "unchanged"}
+        new = await _texts(client)
+        assert new.keys() == old.keys()
+        assert all(len(new[name]) > len(old[name]) for name in old), (old, new)
+        assert len(seen) > 3
+        for answer in seen:
+            assert answer.keys() == old.keys()
+            for name, texts in answer.items():
+                assert texts in (old[name], new[name]), name
+        assert (await _reindex(client))["status"] == "unchanged"

@@ -19,7 +19,7 @@ __all__ = ["LastRuns"]
 _MINUTE: Final = timedelta(minutes=1)
 _SLOT_SECONDS: Final = 30.0
 """For the scheduler to ask for what became due while it could not."""
-_RUN_SECONDS: Final = 180.0
+_RUN_SECONDS: Final = 120.0
 _ROUND_SECONDS: Final = 0.3
 
 

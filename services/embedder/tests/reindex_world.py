@@ -147,8 +147,13 @@ class ReindexWorld(ReconcileWorld):
         self.children: list[DocumentSubmitted | DocumentDeletionRequested] = []
         """All that was sent for workers, also what they have done."""
         self.delivered: list[ReindexRequested | RunContinued] = []
+        self.beats = 0
+        """Signs of life that long steps gave."""
         self._read = 0
         self._done = 0
+
+    def _beat(self) -> None:
+        self.beats += 1
 
     def planner(self, around: Callable[[Any], Any] = plain) -> ReindexRuns:
         """Return the use case, each of its ports wrapped."""
@@ -160,6 +165,7 @@ class ReindexWorld(ReconcileWorld):
             log=around(self.log),
             backlog=around(self.backlog),
             clock=self.clock,
+            beat=self._beat,
             page_size=self.page_size,
         )
 

@@ -52,6 +52,15 @@ async def test_an_older_request_than_the_last_run_does_nothing(world: ReindexWor
     assert len(world.children) == 1
 
 
+async def test_planning_shows_that_it_goes_forward_though_it_sends_nothing(
+    world: ReindexWorld,
+) -> None:
+    await world.copied("a.txt")
+    before = world.beats
+    assert isinstance(await world.reindex(), RunEnded)  # a listing, records, no work
+    assert world.beats >= before + 2
+
+
 async def test_a_listing_that_fails_removes_and_sends_nothing(world: ReindexWorld) -> None:
     await world.copied("a.txt", "b.txt")
     world.write("c.txt", "new")

@@ -151,7 +151,7 @@ async def _hire(settings: Settings, health: Health, metrics: Metrics) -> Crew:
     pulse = Pulse()
     outages = Outages(stores.dependencies(), metrics=metrics)
     log = PulsingLog(stores.producer, pulse)
-    runs = _runs(settings, stores, extractor, log, metrics)
+    runs = _runs(settings, stores, extractor, log, pulse=pulse, metrics=metrics)
     hired = crew(
         SettleJobs(
             work=_work(stores, extractor, engine, runs),
@@ -193,7 +193,13 @@ async def _hire(settings: Settings, health: Health, metrics: Metrics) -> Crew:
 
 
 def _runs(
-    settings: Settings, stores: _Stores, extractor: ExtractorPool, log: EventLog, metrics: Metrics
+    settings: Settings,
+    stores: _Stores,
+    extractor: ExtractorPool,
+    log: EventLog,
+    *,
+    pulse: Pulse,
+    metrics: Metrics,
 ) -> ReindexRuns:
     read = metrics.counter("source_read_bytes", "Bytes read of the objects of sources")
     return ReindexRuns(
@@ -204,6 +210,7 @@ def _runs(
         log=log,
         backlog=stores.backlog,
         clock=SystemClock(),
+        beat=pulse.beat,
         max_bulk_lag=settings.planner.max_bulk_lag,
     )
 

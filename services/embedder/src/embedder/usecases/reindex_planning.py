@@ -1,7 +1,7 @@
 """Plan a run: compare, see that nothing suspicious is removed, and write the pages."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from embedder.domain.reindex_plan import (
@@ -76,10 +76,11 @@ class PlanRun:
         sources: SourceStore,
         extractor: Extractor,
         clock: Clock,
+        beat: Callable[[], None],
         page_size: int = PAGE_SIZE,
     ) -> None:
         self._archive = archive
-        self._survey = SurveyCabinet(archive=archive, index=index, sources=sources)
+        self._survey = SurveyCabinet(archive=archive, index=index, sources=sources, beat=beat)
         self._extractor = extractor
         self._clock = clock
         self._page_size = page_size

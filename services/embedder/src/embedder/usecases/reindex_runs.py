@@ -7,6 +7,7 @@ two workers that do the same step one goes on.
 Access to the cabinet was checked before the run was accepted.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
@@ -75,6 +76,18 @@ class ReindexRuns:
 
     Every call may be repeated from the top after a crash at any await. All raise UnavailableError
     where a store is away; the run then stands where it stood.
+
+    Args:
+        archive: our object storage.
+        index: manifests, and where runs stand.
+        sources: what lies outside.
+        extractor: whose fingerprint documents are to have.
+        log: where document events and next steps go.
+        backlog: of the document events of runs.
+        clock: the time.
+        beat: called whenever a part of a long step is done.
+        max_bulk_lag: unprocessed events above which no further page is sent.
+        page_size: documents of a page.
     """
 
     def __init__(
@@ -87,6 +100,7 @@ class ReindexRuns:
         log: PlannerLog,
         backlog: BulkBacklog,
         clock: Clock,
+        beat: Callable[[], None] = lambda: None,
         max_bulk_lag: int = _MAX_BULK_LAG,
         page_size: int = PAGE_SIZE,
     ) -> None:
@@ -102,6 +116,7 @@ class ReindexRuns:
             sources=sources,
             extractor=extractor,
             clock=clock,
+            beat=beat,
             page_size=page_size,
         )
         self._emit = EmitPage(archive=archive, index=index, sources=sources, log=log, clock=clock)

@@ -1,7 +1,7 @@
 """Compare a cabinet with its records and its sources, in one pass and without writing anything."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -107,11 +107,17 @@ class SurveyCabinet:
     """The comparison. Memory is one small value an object of a source, and one a finding."""
 
     def __init__(
-        self, *, archive: PlannerArchive, index: PlannerIndex, sources: SourceStore
+        self,
+        *,
+        archive: PlannerArchive,
+        index: PlannerIndex,
+        sources: SourceStore,
+        beat: Callable[[], None],
     ) -> None:
         self._archive = archive
         self._index = index
         self._sources = sources
+        self._beat = beat
 
     async def run(self, scope: Scope) -> Survey:
         """Compare.
@@ -152,6 +158,7 @@ class SurveyCabinet:
         objects: dict[DocumentId, Listed],
     ) -> None:
         async for page in self._sources.listing(source):
+            self._beat()
             tally.listed[source.name] += len(page)
             for one in page:
                 listed = Listed(source.name, one.path, one.stamp, microseconds(one.modified))
@@ -186,6 +193,7 @@ class SurveyCabinet:
         objects: dict[DocumentId, Listed],
     ) -> None:
         manifests = await self._index.manifests(scope.cabinet, newest)
+        self._beat()
         for document, version in newest.items():
             known = await self._known(
                 scope.cabinet.cabinet_id,

@@ -35,8 +35,8 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def machine() -> dict[str, Any]:
-    """Return what the figures were measured on."""
+def machine(packages: Sequence[str] = _PACKAGES) -> dict[str, Any]:
+    """Return what the figures were measured on, and which versions of packages that are there."""
     cpuinfo = Path("/proc/cpuinfo")
     text = cpuinfo.read_text() if cpuinfo.exists() else ""
     flags = {
@@ -53,7 +53,7 @@ def machine() -> dict[str, Any]:
         "avx512_bf16": "avx512_bf16" in flags,
         "system": platform.platform(),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": {name: version(name) for name in packages},
     }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kartoteka_testkit.stack import Stack
-from tests.bench.figures import Report
+from tests.bench.figures import Report, machine
 from tests.bench.sizes import CHUNK_TOKENS, MODEL_TOKENS, OVERLAP_TOKENS
 from tests.bench_reindex.corpus import Folder, Versions, make_versions
 from tests.bench_reindex.environment import peers_python, peers_versions
@@ -27,6 +27,8 @@ _PEERS = {
     "LangChain, incremental": "langchain:incremental",
     "LlamaIndex, upserts_and_delete": "llamaindex:upserts_and_delete",
 }
+_OURS = ("aiokafka", "faust-streaming", "openvino", "qdrant-client", "qdrant-edge-py")
+"""Packages of ours whose versions matter; those of the peers stand apart."""
 
 
 async def _ours(folder: Path, versions: Versions, home: Path) -> dict[str, Any]:
@@ -89,7 +91,9 @@ def main() -> int:
         "--save", type=Path, default=ROOT / ".kartoteka" / "bench-reindex.json", help="the JSON"
     )
     options = parser.parse_args()
-    report = Report(command=f'make bench-reindex REINDEX="{" ".join(sys.argv[1:])}"')
+    report = Report(
+        command=f'make bench-reindex REINDEX="{" ".join(sys.argv[1:])}"', machine=machine(_OURS)
+    )
     with tempfile.TemporaryDirectory(prefix="kartoteka-reindex-") as scratch:
         asyncio.run(_measure(options, report, Path(scratch).resolve()))
     print(f"\nSaved as {options.save}")

@@ -1,28 +1,23 @@
 """The composition root of ``rebuild``: settings in, a rebuilt index out."""
 
 import asyncio
-from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 from embedder.adapters.inference.exported_model import find
 from embedder.adapters.inference.hash_backend import hash_model
 from embedder.adapters.inference.model_settings import ModelSettings
 from embedder.adapters.inference.model_source import source_of
-from embedder.adapters.job_backlog import JobBacklog
 from embedder.settings import Settings
+from embedder.upkeep_stores import upkeep_stores
 from embedder.usecases.rebuild import Rebuild, RebuildPlan, Watch
 from embedder.usecases.rebuild_report import RebuildReport
 from kartoteka_contracts.errors import UnavailableError
 from kartoteka_index.client import QdrantSettings
 from kartoteka_index.model import ModelIdentity
-from kartoteka_index.upkeep import Upkeep, discover
-from kartoteka_runtime.clock import SystemClock
-from kartoteka_runtime.object_listing import ListingStore
-from kartoteka_runtime.producer import Producer
+from kartoteka_index.upkeep import discover
 
 __all__ = ["rebuild"]
 
-_CONNECT_SECONDS: Final = 30.0
 _COLLECTION_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 1.0
 
@@ -35,26 +30,9 @@ async def rebuild(settings: Settings, plan: RebuildPlan, watch: Watch) -> Rebuil
         TimeoutError: nothing is decided any more.
     """
     model = await _identity(settings.model, settings.qdrant)
-    async with AsyncExitStack() as stack:
-        index = Upkeep.open(settings.qdrant, model)
-        stack.push_async_callback(index.close)
-        await index.ensure()
-        backlog = await stack.enter_async_context(
-            JobBacklog(settings.kafka, group=settings.worker.group)
-        )
-        producer = Producer(settings.kafka, settings.producer, client_id="rebuild")
-        stack.push_async_callback(producer.stop)
-        await producer.start()
-        with suppress(TimeoutError):  # then the first send says what is wrong
-            await asyncio.wait_for(producer.wait_connected(), _CONNECT_SECONDS)
-        usecase = Rebuild(
-            archive=ListingStore.open(settings.objects),
-            index=index,
-            backlog=backlog,
-            log=producer,
-            clock=SystemClock(),
-        )
-        return await usecase.run(plan, watch)
+    async with upkeep_stores(settings, model, name="rebuild") as stores:
+        await stores["index"].ensure()
+        return await Rebuild(**stores).run(plan, watch)
 
 
 async def _identity(model: ModelSettings, qdrant: QdrantSettings) -> ModelIdentity:

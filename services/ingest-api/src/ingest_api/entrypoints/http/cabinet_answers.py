@@ -13,7 +13,7 @@ from kartoteka_contracts.reindex import RunResult
 from kartoteka_contracts.schedule import Schedule
 from kartoteka_contracts.tasks import TaskStatus
 
-__all__ = ["CabinetAnswer", "CabinetList", "SettingsBody", "cabinet_answer"]
+__all__ = ["COUNTS_EXAMPLE", "CabinetAnswer", "CabinetList", "SettingsBody", "cabinet_answer"]
 
 _SETTINGS: Final[dict[str, JsonValue]] = {
     "name": "Contracts",
@@ -31,23 +31,24 @@ _SETTINGS: Final[dict[str, JsonValue]] = {
 }
 _MOST_SOURCES: Final = 50
 _RUN: Final = "0198f2c4-b7a9-7d0e-8f5c-2a1b3d4e5f60"
+COUNTS_EXAMPLE: Final[dict[str, JsonValue]] = {
+    "seen": 1000,
+    "new": 2,
+    "changed": 9,
+    "stale": 0,
+    "forced": 0,
+    "vanished": 1,
+    "unchanged": 988,
+    "pending": 0,
+    "failed_before": 0,
+}
 _RESULT: Final[dict[str, JsonValue]] = {
     "success": 12,
     "errors": [],
     "failed": 0,
     "overtaken": 0,
     "total": 12,
-    "counts": {
-        "seen": 1000,
-        "new": 2,
-        "changed": 9,
-        "stale": 0,
-        "forced": 0,
-        "vanished": 1,
-        "unchanged": 988,
-        "pending": 0,
-        "failed_before": 0,
-    },
+    "counts": COUNTS_EXAMPLE,
     "eta_seconds": None,
     "joined": None,
 }

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from ingest_api.domain.access import Principal, Scope
 from ingest_api.domain.run_plan import RunWish
+from ingest_api.entrypoints.http.cabinet_answers import COUNTS_EXAMPLE
 from ingest_api.entrypoints.http.path_ids import cabinet_in_path
 from ingest_api.entrypoints.http.problems import responses
 from ingest_api.entrypoints.http.query_parameters import only
@@ -78,17 +79,7 @@ class PlanAnswer(BaseModel):
                     "cabinet_id": 1,
                     "mode": "changed",
                     "total": 12,
-                    "counts": {
-                        "seen": 1000,
-                        "new": 2,
-                        "changed": 9,
-                        "stale": 0,
-                        "forced": 0,
-                        "vanished": 1,
-                        "unchanged": 988,
-                        "pending": 0,
-                        "failed_before": 0,
-                    },
+                    "counts": COUNTS_EXAMPLE,
                     "chunks": 264,
                     "estimated_seconds": 31.5,
                     "would_fail": None,

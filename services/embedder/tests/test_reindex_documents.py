@@ -149,13 +149,16 @@ async def test_full_indexes_everything_anew_but_what_failed(world: ReindexWorld)
 
 
 async def test_failed_tries_what_failed_and_lists_no_source(world: ReindexWorld) -> None:
+    await world.copied("kept.txt")
     await world.uploaded("one", "u.txt")
     await world.uploaded("!malformed", "bad.txt")
     world.write("a.txt", "new")
     listings = world.sources.listings
+    forecast = await world.planner().plan(CABINET, ReindexMode.FAILED)
+    assert forecast.fault is None
     end = await world.reindex(mode=ReindexMode.FAILED)
     assert isinstance(end, RunEnded)
-    assert end.result.counts == RunCounts(seen=2, forced=1, unchanged=1)
+    assert end.result.counts == RunCounts(seen=3, forced=1, unchanged=2)
     assert (end.result.success, end.result.failed) == (0, 1)
     (error,) = end.result.errors
     assert (error.external_id, error.code) == ("bad.txt", "malformed")

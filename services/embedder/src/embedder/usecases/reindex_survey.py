@@ -51,6 +51,11 @@ class Scope:
     planned: Collection[DocumentId] = frozenset()
     """Documents whose fate is settled: they are compared, but not found again."""
 
+    @property
+    def listed(self) -> Sequence[Source]:
+        """Of the sources those that are listed, whole: they alone tell what is gone."""
+        return () if self.mode is ReindexMode.FAILED else self.sources
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -131,9 +136,8 @@ class SurveyCabinet:
         """
         survey, tally = Survey(), _Tally()
         objects: dict[DocumentId, Listed] = {}
-        if scope.mode is not ReindexMode.FAILED:
-            for source in scope.sources:
-                await self._list(scope, source, survey, tally, objects)
+        for source in scope.listed:
+            await self._list(scope, source, survey, tally, objects)
         async for newest in self._recorded(scope):
             await self._judge(scope, newest, survey, tally, objects)
         unknown = list(objects)
@@ -142,7 +146,7 @@ class SurveyCabinet:
             await self._judge(scope, newest, survey, tally, objects)
         survey.vanishing = {
             source.name: counts
-            for source in scope.sources
+            for source in scope.listed
             if (counts := tally.vanishing().get(source.name)) is not None
         }
         if tally.published:
@@ -208,7 +212,7 @@ class SurveyCabinet:
                 known,
                 mode=scope.mode,
                 fingerprint=scope.fingerprint,
-                sources=frozenset(source.name for source in scope.sources),
+                sources=frozenset(source.name for source in scope.listed),
             )
             _count(tally, known, reason)
             if reason is None or document in scope.planned:

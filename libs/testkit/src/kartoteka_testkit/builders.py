@@ -77,6 +77,7 @@ def deletion_record(
     external_id: str = "report.pdf",
     version: int = 2_000,
     task_id: str | None = None,
+    accepted_at: datetime = EPOCH,
 ) -> DeletionRecord:
     """Return the record of a document's delete."""
     cabinet_id = CabinetId(cabinet)
@@ -86,7 +87,7 @@ def deletion_record(
         document_id=document_id(cabinet_id, external_id),
         external_id=external_id,
         version=Version(version),
-        accepted_at=EPOCH,
+        accepted_at=accepted_at,
     )
 
 

@@ -6,10 +6,17 @@ from embedder.usecases.reconcile_listing import BATCH, batched, bodies
 from embedder.usecases.reconcile_pass import Pass
 from embedder.usecases.reconcile_report import Left, Mend, Seen
 from embedder.usecases.reconcile_rules import lowest_needed
+from embedder.usecases.reconcile_settings import newest_settings
 from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.ids import DocumentId, Version
-from kartoteka_contracts.keys import body_key, body_prefix, record_prefix, record_version
-from kartoteka_contracts.records import DocumentRecord, read_record
+from kartoteka_contracts.keys import (
+    body_key,
+    body_prefix,
+    record_key,
+    record_prefix,
+    record_version,
+)
+from kartoteka_contracts.records import DeletionRecord, DocumentRecord, read_record
 from kartoteka_contracts.tasks import DocumentState
 from kartoteka_index.manifest import Manifest
 from kartoteka_runtime.logs import get_logger
@@ -70,6 +77,7 @@ class ReconcileBodies(Pass):
 
     async def _tombstones(self, cabinet: AuthorisedCabinet) -> None:
         limit = self.clock.now() - self.ages.record
+        sources = await self._sources(cabinet)
         cursor: str | None = None
         while True:
             page = await self.index.documents(
@@ -77,19 +85,40 @@ class ReconcileBodies(Pass):
             )
             for manifest in page.manifests:
                 if manifest.decided_at is not None and manifest.decided_at < limit:
-                    await self._forget(cabinet, manifest)
+                    await self._forget(cabinet, manifest, sources)
             cursor = page.cursor
             if cursor is None:
                 return
 
-    async def _forget(self, cabinet: AuthorisedCabinet, deleted: Manifest) -> None:
+    async def _sources(self, cabinet: AuthorisedCabinet) -> tuple[str, ...]:
+        """Return what the names of documents begin with that runs copy into the cabinet."""
+        stored = await newest_settings(self.archive, cabinet.cabinet_id)
+        if stored.is_unreadable:
+            return ("",)  # they may name any source
+        settings = None if stored.event is None else stored.event.settings
+        return () if settings is None else tuple(f"{one.name}://" for one in settings.sources)
+
+    async def _forget(
+        self, cabinet: AuthorisedCabinet, deleted: Manifest, sources: tuple[str, ...]
+    ) -> None:
         document = deleted.document_id
         listed = await self.archive.keys(record_prefix(cabinet.cabinet_id, document))
         if any((record_version(key) or _NOBODY) > deleted.fence for key in listed):
             return  # uploaded again
         if await self.archive.keys(body_prefix(cabinet.cabinet_id, document)):
             return  # they go first, while it is known whose they were
+        if deleted.external_id.startswith(sources) and not await self._is_vanished(deleted):
+            return  # its object may still lie there: without this it would be taken for new
         await self.mender.forget(cabinet, deleted, listed)
+
+    async def _is_vanished(self, deleted: Manifest) -> bool:
+        """Whether a run deleted the document since its object was gone, and nobody else."""
+        key = record_key(deleted.cabinet_id, deleted.document_id, deleted.fence)
+        try:
+            record = read_record(await self.archive.read(key))
+        except ObjectMissingError:
+            return False
+        return isinstance(record, DeletionRecord) and record.is_vanished
 
 
 def _kept(cabinet: AuthorisedCabinet, document: DocumentId, manifest: Manifest | None) -> str:

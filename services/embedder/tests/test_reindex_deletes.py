@@ -1,0 +1,82 @@
+"""What a person deletes stays deleted, whatever its object's times say and however long it lies."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from indexing_world import CABINET
+from reconcile_world import DAY
+from reindex_world import ReindexWorld
+
+from embedder.domain.outcome import RunEnded
+from embedder.usecases.reconcile_report import Mend
+from kartoteka_contracts.ids import Version
+from kartoteka_contracts.keys import cabinet_settings_key
+from kartoteka_contracts.reindex import RunResult
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[ReindexWorld]:
+    made = ReindexWorld(tmp_path)
+    await made.index.ensure()
+    await made.configure("docs")
+    yield made
+    await made.index.close()
+
+
+async def _deleted(world: ReindexWorld, path: str = "a.txt") -> None:
+    """Have a person delete the document of an object, now."""
+    world.later(timedelta(hours=1))
+    job = await world.delete(external_id=f"docs://{path}", accepted_at=world.clock.now())
+    await world.run(job)
+    world.later(timedelta(hours=1))
+
+
+async def _ran(world: ReindexWorld) -> RunResult:
+    end = await world.reindex()
+    assert isinstance(end, RunEnded)
+    world.later(timedelta(hours=1))
+    return end.result
+
+
+# --- tombstones ---------------------------------------------------------------------------------
+
+
+async def test_a_deleted_document_of_a_source_does_not_come_back_with_time(
+    world: ReindexWorld,
+) -> None:
+    await world.copied("a.txt")
+    await _deleted(world)
+    for _ in range(2):
+        world.later(46 * DAY)
+        assert Mend.TOMBSTONES not in (await world.reconcile()).mended
+        assert (await _ran(world)).total == 0
+        assert await world.texts() == []
+
+
+async def test_a_tombstone_goes_where_no_source_can_bring_the_document_back(
+    world: ReindexWorld,
+) -> None:
+    await world.copied("a.txt")
+    await _deleted(world)
+    await world.configure("other")
+    world.later(46 * DAY)
+    assert (await world.reconcile()).mended[Mend.TOMBSTONES] == 1
+
+
+async def test_the_tombstone_of_a_vanished_document_goes(world: ReindexWorld) -> None:
+    await world.copied("a.txt", "b.txt")
+    world.remove("a.txt")
+    assert (await _ran(world)).counts.vanished == 1
+    world.later(46 * DAY)
+    assert (await world.reconcile()).mended[Mend.TOMBSTONES] == 1
+
+
+async def test_a_tombstone_stays_while_nobody_can_read_the_settings(world: ReindexWorld) -> None:
+    await world.copied("a.txt")
+    await _deleted(world)
+    newest = cabinet_settings_key(CABINET.cabinet_id, Version(world.version()))
+    await world.objects.create(newest, b"{")
+    world.later(46 * DAY)
+    assert Mend.TOMBSTONES not in (await world.reconcile()).mended

@@ -50,8 +50,16 @@ class RunState:
     result: RunResult = field(default_factory=RunResult)
     fault: RunFault | None = None
     """Of a run that ended without doing all it should."""
+    epoch: int | None = None
+    """Of what the run indexes anew: above those of all runs before; None where it is its time."""
     pace: float | None = None
     """Chunks a second, of the last run that indexed something."""
+    whole_at: datetime | None = None
+    """When the last run was asked for that did all that is new or changed; UTC, aware."""
+    full_at: datetime | None = None
+    """When the last run was asked for that did all documents, changed or not; UTC, aware."""
+    ended: tuple[TaskId, ...] = ()
+    """Runs that have ended, the last one first, as far back as they are known by name."""
     revision: int = 0
     """Counts the writes, over all runs of the cabinet."""
 

@@ -85,8 +85,13 @@ class PlanRun:
         self._clock = clock
         self._page_size = page_size
 
-    async def run(self, cabinet: AuthorisedCabinet, event: ReindexRequested) -> Plan:
+    async def run(self, cabinet: AuthorisedCabinet, event: ReindexRequested, epoch: Epoch) -> Plan:
         """Write the pages of a run and then its plan, or find them written.
+
+        Args:
+            cabinet: the run's.
+            event: the request.
+            epoch: of all that the run indexes anew; the same at every try.
 
         Raises:
             RunRefusedError: ``vanish_guard``, or a source that cannot be listed whole or is not
@@ -107,7 +112,7 @@ class PlanRun:
         fault = vanish_fault(survey.vanishing, is_confirmed=event.is_vanishing_confirmed)
         if fault is not None:
             raise RunRefusedError(*fault)
-        await self._write(event, pages, written, survey)
+        await self._write(pages, epoch, written, survey)
         return await pages.keep_plan(_plan(written, survey))
 
     async def forecast(
@@ -156,6 +161,7 @@ class PlanRun:
             mode=mode,
             sources=settings.sources,
             fingerprint=self._extractor.fingerprint,
+            now=microseconds(self._clock.now()),
             only=only,
             planned=planned,
         )
@@ -165,7 +171,7 @@ class PlanRun:
             raise RunRefusedError(error.code, error.message) from error
 
     async def _write(
-        self, event: ReindexRequested, pages: RunPages, written: _Written, survey: Survey
+        self, pages: RunPages, epoch: Epoch, written: _Written, survey: Survey
     ) -> None:
         """Write what was found behind the pages that are there."""
         found, at = survey.found, 0
@@ -175,7 +181,7 @@ class PlanRun:
             now = microseconds(self._clock.now())
             while at < len(found) and len(entries) < self._page_size:
                 if found[at].document_id not in written.documents:
-                    entries.append(_entry(found[at], event, now))
+                    entries.append(_entry(found[at], epoch, now))
                 at += 1
             if not entries:
                 return
@@ -204,13 +210,13 @@ _ACTIONS = {
 }
 
 
-def _entry(found: Found, event: ReindexRequested, now: int) -> Entry:
-    """Return what a page keeps of a finding. A request's time is the epoch of all it indexes."""
+def _entry(found: Found, run: Epoch, now: int) -> Entry:
+    """Return what a page keeps of a finding."""
     action = _ACTIONS[found.reason]
     version, epoch = found.fence, Epoch(0)
     match action:
         case Action.INDEX:
-            epoch = Epoch(microseconds(event.accepted_at))
+            epoch = run
         case Action.COPY:
             version = Version(max(now, found.expected + 1))
         case Action.DELETE:

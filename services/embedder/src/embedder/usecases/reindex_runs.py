@@ -13,8 +13,17 @@ from datetime import timedelta
 from typing import Final
 
 from embedder.domain.job import Lease
-from embedder.domain.outcome import Continued, Outcome, RunEnded, RunFailed, RunJoined
+from embedder.domain.outcome import Continued, Outcome, RunFailed, RunJoined
 from embedder.domain.reindex_plan import PAGE_SIZE, Plan, RunForecast
+from embedder.domain.reindex_turns import (
+    Turn,
+    closed,
+    epoch_of,
+    is_stalled,
+    opened,
+    turn_of,
+    waited_for,
+)
 from embedder.domain.reindex_verdict import microseconds
 from embedder.planner_ports import (
     BulkBacklog,
@@ -25,6 +34,7 @@ from embedder.planner_ports import (
 )
 from embedder.ports import Extractor
 from embedder.usecases.reindex_emission import BULK, EmitPage
+from embedder.usecases.reindex_ends import ending, left, planned
 from embedder.usecases.reindex_pages import RunPages
 from embedder.usecases.reindex_planning import PlanRun, RunRefusedError
 from embedder.usecases.reindex_steps import (
@@ -37,6 +47,7 @@ from embedder.usecases.reindex_steps import (
 from embedder.usecases.reindex_watching import WatchPages
 from kartoteka_contracts.access import AuthorisedCabinet, grant
 from kartoteka_contracts.codec import encode
+from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.ids import Epoch
 from kartoteka_contracts.reindex import (
     ReindexMode,
@@ -126,8 +137,9 @@ class ReindexRuns:
         """Plan a run and send its first step.
 
         Returns:
-            Continued; RunJoined where another run is under way or newer; RunEnded where there is
-            nothing to do, or the run has ended before; RunFailed.
+            Continued, also where another run is under way that does less: then the request is sent
+            again; RunJoined where another run does what is asked for, or has done it; RunEnded
+            where there is nothing to do, or the run has ended before; RunFailed.
         """
         del lease  # planning writes nothing twice
         cabinet = grant(event.cabinet_id)
@@ -138,13 +150,13 @@ class ReindexRuns:
             await self._send(state)
             return Continued()
         try:
-            plan = await self._plan.run(cabinet, event)
+            plan = await self._plan.run(cabinet, event, epoch_of(state))
         except RunRefusedError as error:
             return await self._end(state, fault=RunFault(code=error.code, message=error.message))
         pages = RunPages(self._archive, cabinet, event.task_id)
-        result = _planned(plan)
+        result = planned(plan)
         if not plan.pages or await pages.is_cabinet_deleted(_epoch(state)):
-            return await self._end(state, result=_left(result))
+            return await self._end(state, result=left(result))
         following = replace(
             state,
             phase=RunStep.EMITTING,
@@ -170,7 +182,7 @@ class ReindexRuns:
             message = "the run's plan is gone from object storage"
             return await self._end(seen, fault=RunFault(code="unexpected", message=message))
         if await pages.is_cabinet_deleted(_epoch(seen)):
-            return await self._end(seen, result=_left(event.result))
+            return await self._end(seen, result=left(event.result))
         step = _Step(event=event, seen=seen, plan=plan, pages=pages, lease=lease)
         if event.phase is RunPhase.EMITTING:
             return await self._emitted(step)
@@ -189,7 +201,7 @@ class ReindexRuns:
         if seen is None or seen.run_id != event.task_id:
             return RunFailed(code=code, message=message, result=result or RunResult())
         if not seen.is_open:
-            return _ending(seen)
+            return ending(seen)
         return await self._end(seen, result=result, fault=RunFault(code=code, message=message))
 
     async def plan(self, cabinet: AuthorisedCabinet, mode: ReindexMode) -> RunForecast:
@@ -202,22 +214,32 @@ class ReindexRuns:
         cabinet = grant(event.cabinet_id)
         while True:
             seen = await self._index.run_state(cabinet)
-            if seen is not None and seen.run_id == event.task_id:
-                return seen if seen.is_open else _ending(seen)
-            if seen is not None and (seen.is_open or event.accepted_at <= seen.accepted_at):
+            turn = turn_of(event, seen)
+            if seen is not None and turn is Turn.OWN:
+                return seen if seen.is_open else ending(seen)
+            if seen is not None and turn is Turn.JOIN:
                 return RunJoined(run=seen.run_id)
-            state = RunState(
-                cabinet_id=event.cabinet_id,
-                run_id=event.task_id,
-                accepted_at=event.accepted_at,
-                request=event,
-                phase=RunStep.PLANNING,
-                changed_at=self._clock.now(),
-                pace=None if seen is None else seen.pace,
-            )
+            if seen is not None and turn is Turn.WAIT:
+                return await self._wait(event, seen)
+            state = opened(event, seen, self._clock.now())
             stands = await self._index.write_run_state(cabinet, state, seen=seen)
             if stands is not None:
                 return stands
+
+    async def _wait(self, event: ReindexRequested, seen: RunState) -> Outcome:
+        """Send a request to the tail again: the run that is open does not do its work.
+
+        While it goes round, whoever looks for runs without an event sees one of this cabinet: so
+        it is this request that makes a run go on whose next step was lost.
+        """
+        now = self._clock.now()
+        if is_stalled(seen, now):
+            await self._send(seen)
+        due = now + waited_for(event, now)
+        waiting = Envelope(event_id=event.task_id, not_before_ms=int(due.timestamp() * 1000))
+        value = encode(event)
+        await self._log.send(TOPIC, key=event.key, value=value, headers=waiting.to_headers())
+        return Continued()
 
     async def _open(self, event: RunContinued) -> RunState | Outcome:
         """Return the run as it stands, or what a step comes to that is not to be done."""
@@ -228,7 +250,7 @@ class ReindexRuns:
         if seen.run_id != event.task_id:
             return Continued()
         if not seen.is_open:
-            return _ending(seen)
+            return ending(seen)
         return Continued() if event.step < seen.step else seen
 
     async def _emitted(self, step: _Step) -> Outcome:
@@ -314,14 +336,16 @@ class ReindexRuns:
         pace: float | None = None,
     ) -> Outcome:
         """Write how a run ended. Whoever called tells the status, and again if need be."""
-        ended = replace(
-            seen,
-            phase=RunStep.ENDED,
-            step=seen.step + 1,
-            result=(result or seen.result).model_copy(update={"eta_seconds": None}),
-            fault=fault,
-            pace=pace or seen.pace,
-            changed_at=self._clock.now(),
+        ended = closed(
+            replace(
+                seen,
+                phase=RunStep.ENDED,
+                step=seen.step + 1,
+                result=(result or seen.result).model_copy(update={"eta_seconds": None}),
+                fault=fault,
+                pace=pace or seen.pace,
+                changed_at=self._clock.now(),
+            )
         )
         cabinet = grant(seen.cabinet_id)
         stands = await self._index.write_run_state(cabinet, ended, seen=seen)
@@ -330,7 +354,7 @@ class ReindexRuns:
             stands = await self._index.run_state(cabinet)
         if stands is None or stands.run_id != seen.run_id or stands.is_open:
             return Continued()
-        return _ending(stands)
+        return ending(stands)
 
     def _tell(self, event: RunContinued, result: RunResult) -> None:
         done = result.success + result.failed + result.overtaken
@@ -361,25 +385,3 @@ class ReindexRuns:
 
 def _epoch(state: RunState) -> Epoch:
     return Epoch(microseconds(state.accepted_at))
-
-
-def _planned(plan: Plan) -> RunResult:
-    """Return what a run has come to before its first page."""
-    impossible = plan.total - plan.entries
-    return RunResult(
-        total=plan.total, counts=plan.counts, errors=list(plan.errors), failed=impossible
-    )
-
-
-def _left(result: RunResult) -> RunResult:
-    """Return the result of a run that ends with documents left: they are out of its hands."""
-    left = result.total - result.success - result.failed
-    return result.model_copy(update={"overtaken": max(0, left)})
-
-
-def _ending(state: RunState) -> Outcome:
-    """Return what a run that has ended has come to."""
-    if state.fault is None:
-        return RunEnded(result=state.result)
-    fault = state.fault
-    return RunFailed(code=fault.code, message=fault.message, result=state.result)

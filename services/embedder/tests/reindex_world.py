@@ -29,6 +29,7 @@ from kartoteka_contracts.reindex import (
     RunProgressed,
 )
 from kartoteka_index.manifest import Manifest
+from kartoteka_index.runs import _point_id
 from kartoteka_runtime.objects import ObjectStore
 from kartoteka_testkit.run_events import reindex_requested
 
@@ -199,6 +200,11 @@ class ReindexWorld(ReconcileWorld):
         job = await self.upload(text, external_id=external_id)
         await self.run(job)
         return await self.manifest(job)
+
+    async def lose_run_state(self) -> None:
+        """Let the index forget where the cabinet's run stands."""
+        client, documents = self.index._client, self.index._documents
+        await client.delete(documents, [_point_id(CABINET.cabinet_id)])
 
     async def document(self, external_id: str) -> Manifest | None:
         """Return what stands about a document."""

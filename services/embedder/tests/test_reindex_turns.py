@@ -162,3 +162,15 @@ async def test_a_run_that_has_stalled_is_driven_by_who_waits_for_it(world: Reind
     first, last = await world.drive()
     assert isinstance(first, RunEnded)
     assert isinstance(last, RunEnded)
+
+
+async def test_a_run_whose_state_was_taken_ends_at_its_next_step(world: ReindexWorld) -> None:
+    """Or the views would show it as open for ever, and every request would join it."""
+    world.write("a.txt", "text")
+    await world.deliver(world.request())
+    step = world.queue.pop(0)
+    await world.lose_run_state()
+    newer = world.request()
+    assert isinstance((await world.drive(newer))[-1], RunEnded)
+    assert await world.deliver(step) == RunJoined(run=newer.task_id)
+    assert world.queue == []

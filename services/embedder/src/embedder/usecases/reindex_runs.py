@@ -171,7 +171,8 @@ class ReindexRuns:
         """Do one step of a run, and send the next one.
 
         Returns:
-            Continued, also where the step was done before; RunEnded or RunFailed at the end.
+            Continued, also where the step was done before; RunEnded or RunFailed at the end;
+            RunJoined where the cabinet is at another run.
         """
         seen = await self._open(event)
         if not isinstance(seen, RunState):
@@ -248,7 +249,8 @@ class ReindexRuns:
             message = "the index no longer knows the run: it was emptied meanwhile"
             return RunFailed(code="unexpected", message=message, result=event.result)
         if seen.run_id != event.task_id:
-            return Continued()
+            # It has ended, and views keep its first end; or its state was lost, and this ends it.
+            return RunJoined(run=seen.run_id)
         if not seen.is_open:
             return ending(seen)
         return Continued() if event.step < seen.step else seen

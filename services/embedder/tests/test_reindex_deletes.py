@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from indexing_world import CABINET
+from indexing_world import CABINET, delivered
 from reconcile_world import DAY
 from reindex_world import ReindexWorld
 
@@ -80,3 +80,78 @@ async def test_a_tombstone_stays_while_nobody_can_read_the_settings(world: Reind
     await world.objects.create(newest, b"{")
     world.later(46 * DAY)
     assert Mend.TOMBSTONES not in (await world.reconcile()).mended
+
+
+# --- the object that was deleted, and another ---------------------------------------------------
+
+
+async def test_a_deleted_object_of_a_time_to_come_stays_deleted(world: ReindexWorld) -> None:
+    world.sources.folders["docs"].write("a.txt", "text", world.clock.now() + 400 * DAY)
+    await _ran(world)
+    await _deleted(world)
+    for _ in range(2):
+        assert (await _ran(world)).total == 0
+        world.later(300 * DAY)
+    assert await world.texts() == []
+
+
+async def test_another_object_in_a_deleted_ones_place_is_indexed_however_old_it_is(
+    world: ReindexWorld,
+) -> None:
+    await world.copied("a.txt")
+    await _deleted(world)
+    world.sources.folders["docs"].write("a.txt", "moved here", world.clock.now() - 400 * DAY)
+    assert (await _ran(world)).counts.new == 1
+    assert await world.texts() == ["moved here"]
+    assert (await _ran(world)).total == 0
+
+
+async def test_what_is_deleted_twice_stays_deleted_after_its_records_are_gone(
+    world: ReindexWorld,
+) -> None:
+    world.sources.folders["docs"].write("a.txt", "text", world.clock.now() + 400 * DAY)
+    await _ran(world)
+    await _deleted(world)
+    world.later(46 * DAY)
+    await world.reconcile()
+    await _deleted(world)
+    world.later(400 * DAY)
+    assert (await _ran(world)).total == 0
+
+
+async def test_a_copy_that_is_deleted_before_it_is_decided_stays_deleted(
+    world: ReindexWorld,
+) -> None:
+    await world.copied("a.txt")
+    world.write("a.txt", "changed")
+    await world.deliver(world.request())
+    await world.deliver(world.queue.pop(0))
+    await _deleted(world)
+    await world.do_children()
+    await world.drive()
+    assert (await _ran(world)).total == 0
+    assert await world.texts() == []
+
+
+async def test_the_objects_of_a_deleted_cabinet_stay_deleted_and_others_are_indexed(
+    world: ReindexWorld,
+) -> None:
+    folder = world.sources.folders["docs"]
+    for path in ("a.txt", "b.txt"):
+        folder.write(path, f"text of {path}", world.clock.now() + 400 * DAY)
+    await _ran(world)
+    await world.run(delivered(await world.delete_cabinet()))
+    world.later(timedelta(hours=1))
+    assert (await _ran(world)).total == 0
+    folder.write("b.txt", "another", world.clock.now() - 400 * DAY)
+    assert (await _ran(world)).counts.new == 1
+    assert await world.texts() == ["another"]
+
+
+async def test_a_deleted_document_does_not_count_for_a_source_that_lists_nothing(
+    world: ReindexWorld,
+) -> None:
+    await world.copied("a.txt")
+    await _deleted(world)
+    world.remove("a.txt")
+    assert (await _ran(world)).total == 0

@@ -116,7 +116,8 @@ class Manifest:
     starts: Starts | None = None
     """Of the highest work that was begun since the decision."""
     source: SourceObject | None = None
-    """What the decided version was copied from; None where it was uploaded, or deleted."""
+    """What the decided version was copied from; of a delete, what it deleted was. None where that
+    was uploaded, or is not known."""
     fingerprint: str | None = None
     """Of the parser and chunker that decided; None of a delete, and of older releases."""
 
@@ -171,7 +172,7 @@ class Decision:
     only_while: Published | None = None
     """Decide only while this is what is published; may be given with ``unchanged``."""
     source: SourceObject | None = None
-    """What the version was copied from, if it was."""
+    """What the version, or what a delete deletes, was copied from, if it was."""
     fingerprint: str | None = None
     """Of the parser and chunker of whoever decides, whatever the outcome."""
 

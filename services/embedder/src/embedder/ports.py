@@ -162,6 +162,12 @@ class ChunkIndex(Protocol):
 class DocumentIndex(Protocol):
     """The index, as far as deletes need it. ``kartoteka_index`` documents it."""
 
+    async def manifest(
+        self, cabinet: AuthorisedCabinet, document_id: DocumentId
+    ) -> Manifest | None:
+        """Return what is decided about a document."""
+        ...
+
     async def decide(
         self, cabinet: AuthorisedCabinet, decision: Decision, *, is_open: bool = False
     ) -> Manifest | None:

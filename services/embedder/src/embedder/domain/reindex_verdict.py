@@ -70,6 +70,8 @@ class Tombstone:
     is_vanished: bool
     at: int
     """When it was accepted: microseconds since the epoch."""
+    now: int
+    """Microseconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,15 +151,21 @@ def _only_failed(manifest: Manifest | None) -> Reason | None:
 def _is_to_come(known: Known) -> bool:
     """Whether there is an object of what is no document, or none any more.
 
-    Whoever deleted a document meant its object too, as far as it was there by then.
+    Whoever deleted a document meant its object too: not another one that is put there in its place.
     """
-    if known.listed is None:
+    listed, manifest, tombstone = known.listed, known.manifest, known.tombstone
+    if listed is None:
         return False
-    if known.manifest is None or known.manifest.outcome is None:
+    if manifest is None or manifest.outcome is None:
         return True
-    if known.tombstone is None:
+    if tombstone is None:
         return False
-    return known.tombstone.is_vanished or known.listed.modified > known.tombstone.at
+    if tombstone.is_vanished:
+        return True
+    if manifest.source is not None:
+        return listed.stamp != manifest.source.stamp
+    # It was never copied, so only times tell; one that has not come yet tells nothing.
+    return tombstone.at < listed.modified <= tombstone.now
 
 
 def _as_it_is(manifest: Manifest, mode: ReindexMode, fingerprint: str) -> Reason:

@@ -1,20 +1,32 @@
 """Delete one document up to a version: its points, its bodies, and all that would bring it back."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from embedder.domain.job import Job, Lease
 from embedder.domain.outcome import Deleted, Outcome, Superseded
 from embedder.ports import Bodies, DocumentIndex, StageReport
 from embedder.usecases.tidy import OlderBodies
 from kartoteka_contracts.access import AuthorisedCabinet
-from kartoteka_contracts.events import DeletedCounts, DocumentDeletionRequested, IndexResult
+from kartoteka_contracts.events import (
+    DeletedCounts,
+    DocumentDeletionRequested,
+    IndexResult,
+    SourceObject,
+)
 from kartoteka_contracts.ids import DocumentId, Epoch, TaskId, Version
+from kartoteka_contracts.keys import record_prefix, record_version
+from kartoteka_contracts.records import DocumentRecord, read_record
 from kartoteka_contracts.tasks import Stage
 from kartoteka_index.manifest import Decision
 from kartoteka_index.manifest import Outcome as Decided
 from kartoteka_runtime.clock import Clock
+from kartoteka_runtime.objects import ObjectMissingError
 
 __all__ = ["DeleteDocument", "Removal", "Removed"]
+
+_OF_SOURCE: Final = "://"
+"""In the name of every document that a run has copied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +55,8 @@ class DeleteDocument:
 
     def __init__(self, *, index: DocumentIndex, bodies: Bodies, clock: Clock) -> None:
         self._index = index
-        self._bodies = OlderBodies(bodies)
+        self._bodies = bodies
+        self._older_bodies = OlderBodies(bodies)
         self._clock = clock
 
     async def run(self, job: Job, lease: Lease, report: StageReport) -> Outcome:
@@ -92,12 +105,38 @@ class DeleteDocument:
             task_id=removal.task_id,
             decided_at=self._clock.now(),
             published=None,
+            source=await self._source(cabinet, removal),
         )
         is_overtaken = await self._index.decide(cabinet, decision) is None
         is_kept = is_overtaken and await self._is_kept(cabinet, removal)
         chunks = 0 if is_kept else await self._index.erase(cabinet, document, up_to=version)
-        bodies = await self._bodies.delete_up_to(cabinet.cabinet_id, document, version)
+        bodies = await self._older_bodies.delete_up_to(cabinet.cabinet_id, document, version)
         return Removed(chunks=chunks, bodies=bodies, is_overtaken=is_overtaken)
+
+    async def _source(self, cabinet: AuthorisedCabinet, removal: Removal) -> SourceObject | None:
+        """Return the object that what is deleted was copied from; None where it was uploaded.
+
+        By its record, since a version may be deleted that is not decided yet; records of what was
+        deleted before may be gone, and then the manifest still tells.
+        """
+        if _OF_SOURCE not in removal.external_id:
+            return None
+        document = removal.document_id
+        keys = await self._bodies.keys(record_prefix(cabinet.cabinet_id, document))
+        for key in sorted(keys, reverse=True):
+            version = record_version(key)
+            if version is None or version >= removal.version:
+                continue
+            try:
+                record = read_record(await self._bodies.read(key))
+            except ObjectMissingError:
+                continue
+            if isinstance(record, DocumentRecord):
+                return record.source
+            if record is None:
+                break  # of another release, or damaged: an older one would tell of another object
+        stands = await self._index.manifest(cabinet, document)
+        return None if stands is None or stands.fence > removal.version else stands.source
 
     async def _is_kept(self, cabinet: AuthorisedCabinet, removal: Removal) -> bool:
         """Withdraw what newer work left as it was; return whether it wanted just that.

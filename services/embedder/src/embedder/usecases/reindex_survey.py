@@ -46,6 +46,8 @@ class Scope:
     sources: Sequence[Source]
     fingerprint: str
     """Of the parser and chunker now."""
+    now: int
+    """Microseconds since the epoch."""
     only: frozenset[DocumentId] | None = None
     """These documents; None for all."""
     planned: Collection[DocumentId] = frozenset()
@@ -200,7 +202,7 @@ class SurveyCabinet:
         self._beat()
         for document, version in newest.items():
             known = await self._known(
-                scope.cabinet.cabinet_id,
+                scope,
                 document,
                 Known(
                     newest=version,
@@ -221,9 +223,9 @@ class SurveyCabinet:
             if reason.is_work:
                 survey.found.append(_found(document, known, reason))
 
-    async def _known(self, cabinet: CabinetId, document: DocumentId, known: Known) -> Known:
+    async def _known(self, scope: Scope, document: DocumentId, known: Known) -> Known:
         """Return what is known with what only a record tells, where that decides."""
-        manifest = known.manifest
+        manifest, cabinet = known.manifest, scope.cabinet.cabinet_id
         if manifest is None:
             return known
         if known.needs_tombstone:
@@ -231,7 +233,9 @@ class SurveyCabinet:
             is_vanished = isinstance(record, DeletionRecord) and record.is_vanished
             # A version is the time of its request, where the record tells no better.
             at = manifest.fence if record is None else microseconds(record.accepted_at)
-            return replace(known, tombstone=Tombstone(is_vanished=is_vanished, at=at))
+            return replace(
+                known, tombstone=Tombstone(is_vanished=is_vanished, at=at, now=scope.now)
+            )
         if manifest.outcome is Outcome.CANCELLED and manifest.source is None:
             # Who cancels does not know what the version was copied from.
             record = await self._record(cabinet, document, manifest.fence)

@@ -17,6 +17,8 @@ _DOWN: Final = (0.1, 3.0)
 _PAUSE: Final = (1.0, 2.0 * SESSION_SECONDS)
 _BLOCK: Final = (1.0, 6.0)
 _FULL: Final = (1.0, 5.0)
+_LOST: Final = (0.8, 3.0)
+"""Seconds that workers live on without Kafka."""
 _AWAY: Final = (2.0, 10.0)
 """Seconds that a folder is not mounted: long enough for a run to meet that."""
 _DECISION: Final = b"-documents/points/payload"
@@ -85,6 +87,27 @@ async def _zombie(plant: Plant, target: str, random: Random) -> None:
     finally:
         plant.services[target].process.resume()
         link.unblock()
+
+
+async def _lose(plant: Plant, target: str, random: Random) -> None:
+    """Cut all off from Kafka, and kill the workers while they wait for it, amid what they do."""
+    link = plant.links["kafka"]
+    workers = [plant.services[target]]
+    workers += [other for other in plant.stack.embedders if other.name not in plant.held]
+    plant.held |= {worker.name for worker in workers}
+    try:
+        link.block()
+        try:
+            await asyncio.sleep(random.uniform(*_LOST))
+            for worker in workers:
+                worker.process.kill()
+        finally:
+            link.unblock()
+        await asyncio.sleep(random.uniform(*_DOWN))
+        for worker in workers:
+            worker.start()
+    finally:
+        plant.held -= {worker.name for worker in workers if worker.name != target}
 
 
 async def _kill_broker(plant: Plant, _: str, random: Random) -> None:
@@ -162,6 +185,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "terminate embedder": Fault(of="embedder", harm=_terminate),
     "pause embedder": Fault(of="embedder", harm=_pause),
     "zombie embedder": Fault(of="embedder", harm=_zombie),
+    "lose embedders": Fault(of="embedder", harm=_lose),
     "kill api": Fault(of="ingest-api", harm=_kill),
     "terminate api": Fault(of="ingest-api", harm=_terminate),
     "pause api": Fault(of="ingest-api", harm=_pause),

@@ -279,27 +279,19 @@ MUTATIONS: Final = (
         reindexes=True,
     ),
     Mutation(
-        name="a run's step done before the next is sent",
+        name="a changed file taken for unchanged",
         edits=(
             Edit(
-                path="embedder/usecases/reindex_runs.py",
-                old="        await self._send(following, after=after)\n"
-                "        following = replace(following, changed_at=self._clock.now())\n"
-                "        await self._index.write_run_state("
-                "grant(seen.cabinet_id), following, seen=seen)\n",
-                new="        following = replace(following, changed_at=self._clock.now())\n"
-                "        await self._index.write_run_state("
-                "grant(seen.cabinet_id), following, seen=seen)\n"
-                "        await self._send(following, after=after)\n",
+                path="embedder/domain/reindex_verdict.py",
+                old="        if known.listed.stamp != manifest.source.stamp:\n",
+                new="        if known.listed.path != manifest.source.path:\n",
             ),
         ),
-        faults={"block connections": 1, "kill embedder": 2},
-        # While Kafka does not answer a step is between the two, and then its worker dies.
-        targets=frozenset({"kafka", "embedder-0", "embedder-1"}),
-        operations={Operation.NEW: 10, Operation.VERSION: 10},
-        gap=(2.0, 5.0),
-        pause=0.5,
-        overlap=0.9,
+        faults={"kill embedder": 1, "kill scheduler": 1},
+        operations={Operation.NEW: 1},
+        gap=(8.0, 16.0),
+        seconds=60,
+        pause=1.0,
         reindexes=True,
     ),
 )

@@ -143,6 +143,7 @@ class ReindexWorld(ReconcileWorld):
         self.sources = MemorySources(self.objects)
         self.backlog = Backlog()
         self.page_size = page_size
+        self.most_objects = 1000
         self.queue: list[ReindexRequested | RunContinued] = []
         """Events of runs that are sent and not processed."""
         self.children: list[DocumentSubmitted | DocumentDeletionRequested] = []
@@ -168,6 +169,7 @@ class ReindexWorld(ReconcileWorld):
             clock=self.clock,
             beat=self._beat,
             page_size=self.page_size,
+            max_objects=self.most_objects,
         )
 
     async def configure(self, *names: str) -> None:

@@ -75,6 +75,23 @@ async def test_a_listing_that_fails_removes_and_sends_nothing(world: ReindexWorl
     assert await world.texts() == ["new", "text of b.txt"]
 
 
+async def test_more_objects_than_one_cabinet_may_have_are_refused(world: ReindexWorld) -> None:
+    await world.configure("docs", "other")
+    await world.copied("a.txt", "b.txt")
+    world.most_objects = 3
+    world.write("c.txt", "new", source="other")
+    assert isinstance(await world.reindex(), RunEnded)
+    world.write("d.txt", "new", source="other")
+    world.forget()
+    end = await world.reindex()
+    assert isinstance(end, RunFailed)
+    assert end.code == "source_too_large"
+    assert "3" in end.message
+    assert world.children == []
+    forecast = await world.planner().plan(CABINET, ReindexMode.CHANGED)
+    assert forecast.fault == (end.code, end.message)
+
+
 async def test_an_empty_listing_removes_nothing_until_confirmed(world: ReindexWorld) -> None:
     await world.configure("docs", "other")
     await world.copied("a.txt", "b.txt")

@@ -134,6 +134,12 @@ _SPECS: Final = (
         "Nothing was removed. See the message; check the source's URL and its credentials.",
     ),
     _document(
+        "source_too_large",
+        "The cabinet's sources hold more objects than one cabinet's may",
+        "Nothing was sent or removed. Exclude some in the settings, spread them over several "
+        "cabinets, or ask the operators to raise SOURCE_MAX_OBJECTS.",
+    ),
+    _document(
         "vanish_guard",
         "Suspiciously many objects of a source are gone",
         "Nothing was removed. If they are really gone, request a run with confirm_vanished.",

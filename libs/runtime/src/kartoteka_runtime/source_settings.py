@@ -90,6 +90,9 @@ class SourceSettings(Fragment):
     credentials that sources name, the last three as needed; read again when it changes."""
     max_bytes: int = Field(default=1024**3, ge=1, le=1024**4)
     """The largest object that is copied, in bytes; larger ones are errors of the run."""
+    max_objects: int = Field(default=1_000_000, ge=1)
+    """The most objects that all sources of one cabinet may hold; the runs of one with more fail.
+    An embedder holds some hundreds of bytes of each while it plans a run."""
 
     @field_validator("allowed_urls")
     @classmethod

@@ -212,6 +212,7 @@ def _runs(
         clock=SystemClock(),
         beat=pulse.beat,
         max_bulk_lag=settings.planner.max_bulk_lag,
+        max_objects=settings.source.max_objects,
     )
 
 

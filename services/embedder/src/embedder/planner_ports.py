@@ -27,7 +27,10 @@ __all__ = [
 
 
 class SourceError(KartotekaError):
-    """A source cannot be listed or read whole: ``source_unavailable`` or ``source_not_allowed``."""
+    """A source cannot be listed or read whole.
+
+    ``source_unavailable``, ``source_not_allowed`` or ``source_too_large``.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,9 +78,12 @@ class PlanRun:
         clock: Clock,
         beat: Callable[[], None],
         page_size: int = PAGE_SIZE,
+        max_objects: int,
     ) -> None:
         self._archive = archive
-        self._survey = SurveyCabinet(archive=archive, index=index, sources=sources, beat=beat)
+        self._survey = SurveyCabinet(
+            archive=archive, index=index, sources=sources, beat=beat, max_objects=max_objects
+        )
         self._extractor = extractor
         self._clock = clock
         self._page_size = page_size
@@ -94,8 +97,8 @@ class PlanRun:
             epoch: of all that the run indexes anew; the same at every try.
 
         Raises:
-            RunRefusedError: ``vanish_guard``, or a source that cannot be listed whole or is not
-                allowed; nothing is sent or removed.
+            RunRefusedError: ``vanish_guard``, or a source that cannot be listed whole, is not
+                allowed or holds too much; nothing is sent or removed.
             UnavailableError: a store is away.
         """
         pages = RunPages(self._archive, cabinet, event.task_id)

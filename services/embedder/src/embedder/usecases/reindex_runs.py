@@ -69,6 +69,7 @@ _PROGRESS_TOPIC: Final = "task.progress"
 _LOST_AFTER: Final = 40
 """Looks in vain, some 18 minutes of them, after which a page's events may have been lost."""
 _MAX_BULK_LAG: Final = 2000
+_MAX_OBJECTS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,7 @@ class ReindexRuns:
         beat: called whenever a part of a long step is done.
         max_bulk_lag: unprocessed events above which no further page is sent.
         page_size: documents of a page.
+        max_objects: objects of a cabinet's sources above which it is refused.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class ReindexRuns:
         beat: Callable[[], None] = lambda: None,
         max_bulk_lag: int = _MAX_BULK_LAG,
         page_size: int = PAGE_SIZE,
+        max_objects: int = _MAX_OBJECTS,
     ) -> None:
         self._archive = archive
         self._index = index
@@ -129,6 +132,7 @@ class ReindexRuns:
             clock=clock,
             beat=beat,
             page_size=page_size,
+            max_objects=max_objects,
         )
         self._emit = EmitPage(archive=archive, index=index, sources=sources, log=log, clock=clock)
         self._watch = WatchPages(index=index)

@@ -14,7 +14,7 @@ from embedder.domain.reindex_verdict import (
     judge,
     microseconds,
 )
-from embedder.planner_ports import PlannerArchive, PlannerIndex, SourceStore
+from embedder.planner_ports import PlannerArchive, PlannerIndex, SourceError, SourceStore
 from embedder.usecases.reconcile_listing import BATCH, batched, records
 from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.cabinets import Source
@@ -120,11 +120,13 @@ class SurveyCabinet:
         index: PlannerIndex,
         sources: SourceStore,
         beat: Callable[[], None],
+        max_objects: int,
     ) -> None:
         self._archive = archive
         self._index = index
         self._sources = sources
         self._beat = beat
+        self._max_objects = max_objects
 
     async def run(self, scope: Scope) -> Survey:
         """Compare.
@@ -133,7 +135,7 @@ class SurveyCabinet:
         and never taken for something that is not there.
 
         Raises:
-            SourceError: a source cannot be listed whole.
+            SourceError: a source cannot be listed whole, or holds too much.
             UnavailableError: a store is away.
         """
         survey, tally = Survey(), _Tally()
@@ -179,6 +181,9 @@ class SurveyCabinet:
                 # take the document for changed.
                 if twin is None or listed.path < twin.path:
                     objects[document] = listed
+            if len(objects) > self._max_objects:
+                message = f"the sources hold more than {self._max_objects} objects"
+                raise SourceError("source_too_large", message)
 
     async def _recorded(self, scope: Scope) -> AsyncIterator[dict[DocumentId, Version | None]]:
         """Give the documents that have records, with the newest version, in batches."""

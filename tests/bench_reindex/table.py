@@ -25,6 +25,9 @@ write: when the store had its first write. Kartoteka's embedder is watched from 
 killed some milliseconds later, and started again before its store is looked at; what a search
 finds is what counts.
 
+LangChain's incremental cleanup removes nothing of files that are gone, and embeds anew what
+straddles two of its batches: its documentation says both. Batches are of the default size.
+
 LlamaIndex keeps its docstore in a file that is written after a run, as its guide shows; docstores
 that are written during one need a database server, and are not measured.
 

@@ -59,9 +59,13 @@ class MemorySources:
         self.copied: list[str] = []
         self.refused: dict[str, str] = {}
         """Error codes by path."""
+        self.strikes: BaseException | None = None
+        """What every listing ends with: the worker that lists, or a store of ours."""
 
     async def listing(self, source: Source) -> AsyncIterator[list[ListedObject]]:
         self.listings += 1
+        if self.strikes is not None:
+            raise self.strikes
         folder = self.folders[source.name]
         for path in sorted(folder.objects):
             text, times, at = folder.objects[path]

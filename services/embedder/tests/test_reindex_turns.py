@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from indexing_world import CABINET
+from indexing_world import CABINET, Crash
 from reindex_world import ReindexWorld
 
 from embedder.domain.outcome import Continued, RunEnded, RunFailed, RunJoined
+from kartoteka_contracts.errors import UnavailableError
 from kartoteka_contracts.events import DocumentSubmitted
 from kartoteka_contracts.ids import document_id
 from kartoteka_contracts.reindex import ReindexMode, ReindexRequested, RunContinued
@@ -174,3 +175,31 @@ async def test_a_run_whose_state_was_taken_ends_at_its_next_step(world: ReindexW
     assert isinstance((await world.drive(newer))[-1], RunEnded)
     assert await world.deliver(step) == RunJoined(run=newer.task_id)
     assert world.queue == []
+
+
+async def test_a_listing_that_ends_its_worker_does_so_five_times_only(world: ReindexWorld) -> None:
+    world.write("a.txt", "text")
+    request = world.request()
+    world.sources.strikes = Crash()
+    for _ in range(5):
+        with pytest.raises(Crash):
+            await world.deliver(request)
+    end = await world.deliver(request)
+    assert isinstance(end, RunFailed)
+    assert end.code == "unexpected"
+    assert "5" in end.message
+    world.sources.strikes = None
+    assert isinstance(await world.reindex(), RunEnded)
+
+
+async def test_what_is_away_for_long_does_not_use_up_the_tries(world: ReindexWorld) -> None:
+    world.write("a.txt", "text")
+    request = world.request()
+    world.sources.strikes = UnavailableError("object_store_unavailable")
+    for _ in range(9):
+        with pytest.raises(UnavailableError):
+            await world.deliver(request)
+    world.sources.strikes = None
+    *_, end = await world.drive(request)
+    assert isinstance(end, RunEnded)
+    assert end.result.success == 1

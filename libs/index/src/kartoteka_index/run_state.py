@@ -45,6 +45,8 @@ class RunState:
     """The number of the step that comes next."""
     page: int = 0
     waits: int = 0
+    tries: int = 0
+    """To plan it, without one that came to its end."""
     begun_at: datetime | None = None
     """When its first page was sent; None while it is planned."""
     result: RunResult = field(default_factory=RunResult)

@@ -15,15 +15,7 @@ from typing import Final
 from embedder.domain.job import Lease
 from embedder.domain.outcome import Continued, Outcome, RunFailed, RunJoined
 from embedder.domain.reindex_plan import PAGE_SIZE, Plan, RunForecast
-from embedder.domain.reindex_turns import (
-    Turn,
-    closed,
-    epoch_of,
-    is_stalled,
-    opened,
-    turn_of,
-    waited_for,
-)
+from embedder.domain.reindex_turns import closed, epoch_of
 from embedder.domain.reindex_verdict import microseconds
 from embedder.planner_ports import (
     BulkBacklog,
@@ -38,16 +30,14 @@ from embedder.usecases.reindex_ends import ending, left, planned
 from embedder.usecases.reindex_pages import RunPages
 from embedder.usecases.reindex_planning import PlanRun, RunRefusedError
 from embedder.usecases.reindex_steps import (
-    TOPIC,
-    continuation,
-    headers,
     polled_after,
+    send_step,
     throttled_for,
 )
+from embedder.usecases.reindex_taking import MOST_TRIES, TakeRun
 from embedder.usecases.reindex_watching import WatchPages
 from kartoteka_contracts.access import AuthorisedCabinet, grant
 from kartoteka_contracts.codec import encode
-from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.ids import Epoch
 from kartoteka_contracts.reindex import (
     ReindexMode,
@@ -136,6 +126,7 @@ class ReindexRuns:
         )
         self._emit = EmitPage(archive=archive, index=index, sources=sources, log=log, clock=clock)
         self._watch = WatchPages(index=index)
+        self._take = TakeRun(index=index, log=log, clock=clock)
 
     async def request(self, event: ReindexRequested, lease: Lease) -> Outcome:
         """Plan a run and send its first step.
@@ -147,17 +138,26 @@ class ReindexRuns:
         """
         del lease  # planning writes nothing twice
         cabinet = grant(event.cabinet_id)
-        state = await self._taken(event)
-        if not isinstance(state, RunState):
-            return state
-        if state.phase is not RunStep.PLANNING:
-            await self._send(state)
-            return Continued()
+        while True:
+            state = await self._take.run(event)
+            if not isinstance(state, RunState):
+                return state
+            if state.phase is not RunStep.PLANNING:
+                await self._send(state)
+                return Continued()
+            pages = RunPages(self._archive, cabinet, event.task_id)
+            if state.tries >= MOST_TRIES and await pages.plan() is None:
+                message = f"{MOST_TRIES} tries to plan the run came to no end, nor to an error"
+                return await self._end(state, fault=RunFault(code="unexpected", message=message))
+            async with self._take.one_try(state) as counted:
+                if counted is not None:
+                    return await self._planned(counted, pages)
+
+    async def _planned(self, state: RunState, pages: RunPages) -> Outcome:
         try:
-            plan = await self._plan.run(cabinet, event, epoch_of(state))
+            plan = await self._plan.run(pages.cabinet, state.request, epoch_of(state))
         except RunRefusedError as error:
             return await self._end(state, fault=RunFault(code=error.code, message=error.message))
-        pages = RunPages(self._archive, cabinet, event.task_id)
         result = planned(plan)
         if not plan.pages or await pages.is_cabinet_deleted(_epoch(state)):
             return await self._end(state, result=left(result))
@@ -213,38 +213,6 @@ class ReindexRuns:
         """Say what a run would do, without writing anything."""
         last = await self._index.run_state(cabinet)
         return await self._plan.forecast(cabinet, mode, None if last is None else last.pace)
-
-    async def _taken(self, event: ReindexRequested) -> RunState | Outcome:
-        """Make the run the cabinet's current one, or say what it comes to without that."""
-        cabinet = grant(event.cabinet_id)
-        while True:
-            seen = await self._index.run_state(cabinet)
-            turn = turn_of(event, seen)
-            if seen is not None and turn is Turn.OWN:
-                return seen if seen.is_open else ending(seen)
-            if seen is not None and turn is Turn.JOIN:
-                return RunJoined(run=seen.run_id)
-            if seen is not None and turn is Turn.WAIT:
-                return await self._wait(event, seen)
-            state = opened(event, seen, self._clock.now())
-            stands = await self._index.write_run_state(cabinet, state, seen=seen)
-            if stands is not None:
-                return stands
-
-    async def _wait(self, event: ReindexRequested, seen: RunState) -> Outcome:
-        """Send a request to the tail again: the run that is open does not do its work.
-
-        While it goes round, whoever looks for runs without an event sees one of this cabinet: so
-        it is this request that makes a run go on whose next step was lost.
-        """
-        now = self._clock.now()
-        if is_stalled(seen, now):
-            await self._send(seen)
-        due = now + waited_for(event, now)
-        waiting = Envelope(event_id=event.task_id, not_before_ms=int(due.timestamp() * 1000))
-        value = encode(event)
-        await self._log.send(TOPIC, key=event.key, value=value, headers=waiting.to_headers())
-        return Continued()
 
     async def _open(self, event: RunContinued) -> RunState | Outcome:
         """Return the run as it stands, or what a step comes to that is not to be done."""
@@ -327,11 +295,8 @@ class ReindexRuns:
         await self._index.write_run_state(grant(seen.cabinet_id), following, seen=seen)
 
     async def _send(self, state: RunState, *, after: float = 0.0) -> None:
-        event = continuation(state)
-        if event is None:
-            return
         due = self._clock.now() + timedelta(seconds=after) if after else None
-        await self._log.send(TOPIC, key=event.key, value=encode(event), headers=headers(state, due))
+        await send_step(self._log, state, due)
 
     async def _end(
         self,

@@ -3,11 +3,13 @@
 from datetime import datetime
 from typing import Final
 
+from embedder.planner_ports import PlannerLog
+from kartoteka_contracts.codec import encode
 from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.reindex import ReindexRequested, RunContinued, RunPhase
 from kartoteka_index.run_state import RunState, RunStep
 
-__all__ = ["TOPIC", "continuation", "headers", "polled_after", "throttled_for"]
+__all__ = ["TOPIC", "continuation", "headers", "polled_after", "send_step", "throttled_for"]
 
 TOPIC: Final = "cabinets.reindex"
 _SLOWEST: Final = 30.0
@@ -44,6 +46,18 @@ def headers(state: RunState, not_before: datetime | None = None) -> list[tuple[s
     """Return the headers of the event of a run's next step."""
     due = None if not_before is None else int(not_before.timestamp() * 1000)
     return Envelope(event_id=f"{state.run_id}/{state.step}", not_before_ms=due).to_headers()
+
+
+async def send_step(log: PlannerLog, state: RunState, not_before: datetime | None = None) -> None:
+    """Send the event of a run's next step; nothing where it has ended.
+
+    Raises:
+        UnavailableError: Kafka is away.
+    """
+    event = continuation(state)
+    if event is not None:
+        value = encode(event)
+        await log.send(TOPIC, key=event.key, value=value, headers=headers(state, not_before))
 
 
 def polled_after(waits: int) -> float:

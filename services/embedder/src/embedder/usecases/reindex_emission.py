@@ -7,6 +7,7 @@ from typing import Final
 
 from embedder.domain.job import Lease
 from embedder.domain.reindex_plan import Action, Entry, PageNotes
+from embedder.domain.reindex_verdict import microseconds
 from embedder.planner_ports import (
     CopiedObject,
     PlannerArchive,
@@ -57,16 +58,33 @@ _OF_ONE_OBJECT: Final = frozenset(
 class _Sending:
     """One try at one page."""
 
-    cabinet: CabinetId
-    run: TaskId
+    pages: RunPages
     sources: Mapping[str, Source]
+    accepted: int | None
+    """When the run was asked for, in microseconds; None where the cabinet is at another run."""
+    floor: int = 0
+    """Up to which version the cabinet is deleted, as far as that is known."""
     away: dict[str, SourceError] = field(default_factory=dict)
     """Sources that failed: nothing more of them is tried in this page."""
     errors: dict[DocumentId, RunError] = field(default_factory=dict)
     overtaken: set[DocumentId] = field(default_factory=set)
 
+    @property
+    def cabinet(self) -> CabinetId:
+        return self.pages.cabinet.cabinet_id
+
     def task(self, entry: Entry) -> TaskId:
-        return child_task_id(self.run, entry.document_id)
+        return child_task_id(self.pages.run, entry.document_id)
+
+    async def look(self) -> None:
+        """Learn whether the cabinet was deleted meanwhile."""
+        self.floor = await self.pages.floor()
+
+    def is_deleted(self, entry: Entry) -> bool:
+        """Whether a delete of the cabinet takes an entry's work in."""
+        if entry.action is Action.COPY and entry.version <= self.floor:
+            return True
+        return self.accepted is not None and self.accepted < self.floor
 
     def refuse(self, entry: Entry, code: str, message: str) -> None:
         self.errors[entry.document_id] = RunError(
@@ -113,9 +131,9 @@ class EmitPage:
             return
         settings = await settings_of(self._archive, pages.cabinet.cabinet_id)
         sending = _Sending(
-            cabinet=pages.cabinet.cabinet_id,
-            run=pages.run,
+            pages=pages,
             sources={source.name: source for source in settings.sources},
+            accepted=await self._accepted(pages),
         )
         noted = await pages.notes(n)
         done = {error.document_id for error in noted.errors} | set(noted.overtaken)
@@ -131,8 +149,14 @@ class EmitPage:
         for start in range(0, len(todo), _AT_ONCE):
             if lease.ended is not None:
                 raise asyncio.CancelledError(lease.ended)
+            await sending.look()
             await self._send_all(sending, todo[start : start + _AT_ONCE])
         await pages.keep_notes(n, sending.notes(page.entries))
+
+    async def _accepted(self, pages: RunPages) -> int | None:
+        state = await self._index.run_state(pages.cabinet)
+        is_current = state is not None and state.run_id == pages.run
+        return microseconds(state.accepted_at) if state is not None and is_current else None
 
     async def _send_all(self, sending: _Sending, entries: list[Entry]) -> None:
         try:
@@ -143,11 +167,15 @@ class EmitPage:
             raise several.exceptions[0] from None
 
     async def _send(self, sending: _Sending, entry: Entry) -> None:
+        if sending.is_deleted(entry):
+            sending.overtaken.add(entry.document_id)
         match entry.action:
-            case Action.INDEX:
-                await self._index_anew(sending, entry)
             case Action.COPY:
                 await self._copy(sending, entry)
+            case _ if entry.document_id in sending.overtaken:
+                pass
+            case Action.INDEX:
+                await self._index_anew(sending, entry)
             case Action.DELETE:
                 await self._delete(sending, entry)
 
@@ -164,8 +192,36 @@ class EmitPage:
         record = await self._recorded(sending, entry)
         if record is None and entry.document_id not in sending.overtaken:
             record = await self._copied(sending, entry)
-        if isinstance(record, DocumentRecord):
+        if not isinstance(record, DocumentRecord):
+            return
+        # A delete of the cabinet that is asked for later finds the record; one that was asked for
+        # by now may have looked already.
+        await sending.look()
+        if sending.is_deleted(entry):
+            await self._take_back(sending, entry, record)
+        else:
             await self._emit(DocumentSubmitted.of(record))
+
+    async def _take_back(self, sending: _Sending, entry: Entry, copied: DocumentRecord) -> None:
+        """Delete a copy that came too late for the delete of its cabinet, as that would have."""
+        sending.overtaken.add(entry.document_id)
+        version = Version(max(copied.version + 1, sending.floor))
+        record = DeletionRecord(
+            task_id=child_task_id(copied.task_id, entry.document_id),
+            cabinet_id=sending.cabinet,
+            document_id=entry.document_id,
+            external_id=entry.external_id,
+            version=version,
+            accepted_at=self._clock.now(),
+            replaces=copied.version,
+        )
+        key = record_key(sending.cabinet, entry.document_id, version)
+        if not await self._archive.create(key, encode_record(record)):
+            stands = await self._read(key)
+            if not isinstance(stands, DeletionRecord):
+                return  # an upload, which is newer than the delete too
+            record = stands
+        await self._emit(DocumentDeletionRequested.of(record))
 
     async def _delete(self, sending: _Sending, entry: Entry) -> None:
         record = await self._recorded(sending, entry)
@@ -261,7 +317,11 @@ class EmitPage:
         return record
 
     async def _record(self, sending: _Sending, entry: Entry) -> Record | None:
-        key = record_key(sending.cabinet, entry.document_id, Version(entry.version))
+        return await self._read(
+            record_key(sending.cabinet, entry.document_id, Version(entry.version))
+        )
+
+    async def _read(self, key: str) -> Record | None:
         try:
             return read_record(await self._archive.read(key))
         except ObjectMissingError:

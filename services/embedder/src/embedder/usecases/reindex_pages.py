@@ -7,7 +7,7 @@ from embedder.planner_ports import PlannerArchive
 from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.cabinets import CabinetConfigured, CabinetSettings
 from kartoteka_contracts.codec import decode
-from kartoteka_contracts.ids import CabinetId, Epoch, TaskId
+from kartoteka_contracts.ids import CabinetId, Epoch, TaskId, Version
 from kartoteka_contracts.keys import (
     cabinet_deletions_prefix,
     cabinet_settings_key,
@@ -63,8 +63,12 @@ class RunPages:
 
     async def is_cabinet_deleted(self, epoch: Epoch) -> bool:
         """Whether the cabinet was deleted since a run of this epoch was asked for."""
+        return await self.floor() > epoch
+
+    async def floor(self) -> Version:
+        """Return up to which version the cabinet was deleted, by the newest request; or 0."""
         keys = await self._archive.keys(cabinet_deletions_prefix(self.cabinet.cabinet_id))
-        return any((record_version(key) or 0) > epoch for key in keys)
+        return max((found for key in keys if (found := record_version(key))), default=Version(0))
 
     def _notes_key(self, n: int) -> str:
         page = run_page_key(self.cabinet.cabinet_id, self.run, n)

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,8 +20,8 @@ from kartoteka_contracts.cabinets import CabinetConfigured, CabinetSettings, Sou
 from kartoteka_contracts.codec import decode, encode
 from kartoteka_contracts.errors import KartotekaError
 from kartoteka_contracts.events import DocumentDeletionRequested, DocumentSubmitted
-from kartoteka_contracts.ids import CabinetId, document_id
-from kartoteka_contracts.keys import cabinet_settings_key
+from kartoteka_contracts.ids import CabinetId, DocumentId, document_id
+from kartoteka_contracts.keys import cabinet_settings_key, record_prefix
 from kartoteka_contracts.reindex import (
     ReindexRequested,
     ReindexTrigger,
@@ -96,11 +96,16 @@ class Backlog:
     """Says how much waits."""
 
     def __init__(self) -> None:
-        self.waiting = 0
+        self.waits = 0
+        self.keys: set[str] = set()
+        """Of events that wait in one of the topics of documents."""
 
     async def size(self, topic: str) -> int:
         assert topic == "documents.bulk"
-        return self.waiting
+        return self.waits
+
+    async def waiting(self, keys: Collection[str]) -> frozenset[str]:
+        return frozenset(keys) & self.keys
 
 
 class Ticking:
@@ -211,6 +216,11 @@ class ReindexWorld(ReconcileWorld):
         """Let the index forget where the cabinet's run stands."""
         client, documents = self.index._client, self.index._documents
         await client.delete(documents, [_point_id(CABINET.cabinet_id)])
+
+    async def forget_records(self, document: DocumentId) -> None:
+        """Lose what is recorded of a document."""
+        prefix = record_prefix(CabinetId(CABINET.cabinet_id), document)
+        await self.objects.delete(await self.objects.keys(prefix))
 
     async def document(self, external_id: str) -> Manifest | None:
         """Return what stands about a document."""

@@ -11,7 +11,6 @@ from embedder.domain.outcome import Continued, RunEnded, RunFailed, RunJoined
 from embedder.planner_ports import SourceError
 from kartoteka_contracts.ids import child_task_id
 from kartoteka_contracts.reindex import ReindexMode, RunCounts
-from kartoteka_index.manifest import Outcome
 
 
 @pytest.fixture
@@ -210,7 +209,7 @@ async def test_a_run_of_a_cabinet_deleted_meanwhile_sends_nothing_more(world: Re
 
 async def test_a_page_waits_while_workers_are_behind(world: ReindexWorld) -> None:
     world.write("a.txt", "text")
-    world.backlog.waiting = 2001
+    world.backlog.waits = 2001
     await world.deliver(world.request())
     delays = []
     for _ in range(7):
@@ -220,7 +219,7 @@ async def test_a_page_waits_while_workers_are_behind(world: ReindexWorld) -> Non
         delays.append(int(headers["not_before"]) / 1000 - world.clock.now().timestamp())
     assert [round(delay) for delay in delays] == [1, 2, 4, 8, 16, 30, 30]
     assert world.children == []
-    world.backlog.waiting = 2000
+    world.backlog.waits = 2000
     (end,) = await world.drive()
     assert isinstance(end, RunEnded)
     assert end.result.success == 1
@@ -287,17 +286,3 @@ async def test_a_run_that_is_given_up_lets_the_next_one_begin(world: ReindexWorl
     assert given_up.result.total == 1
     assert await world.drive() == [given_up]
     assert isinstance(await world.reindex(), RunEnded)
-
-
-async def test_events_that_got_lost_are_sent_again(world: ReindexWorld) -> None:
-    world.write("a.txt", "text")
-    await world.deliver(world.request())
-    await world.deliver(world.queue.pop(0))
-    lost = world.children.copy()
-    world.children.clear()
-    (end,) = await world.drive()
-    assert isinstance(end, RunEnded)
-    assert world.children[: len(lost)] == lost
-    manifest = await world.document("docs://a.txt")
-    assert manifest is not None
-    assert manifest.outcome is Outcome.PUBLISHED

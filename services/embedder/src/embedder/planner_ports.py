@@ -1,6 +1,6 @@
 """What the reindex planner needs from the world."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -147,6 +147,16 @@ class BulkBacklog(Protocol):
 
     async def size(self, topic: str) -> int:
         """Return how many records of a topic are not processed.
+
+        Raises:
+            UnavailableError: Kafka is away.
+        """
+        ...
+
+    async def waiting(self, keys: Collection[str]) -> frozenset[str]:
+        """Return those of these keys of documents of which an event is not processed.
+
+        Reads all that is unprocessed.
 
         Raises:
             UnavailableError: Kafka is away.

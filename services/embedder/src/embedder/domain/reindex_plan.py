@@ -90,6 +90,13 @@ class PageNotes(Wire):
     errors: tuple[RunError, ...] = ()
     overtaken: tuple[DocumentField, ...] = ()
 
+    def joined(self, later: "PageNotes") -> "PageNotes":
+        """Return these with those of a later send; of what both tell of, these count."""
+        told = {error.document_id for error in self.errors} | set(self.overtaken)
+        errors = [error for error in later.errors if error.document_id not in told]
+        overtaken = [document for document in later.overtaken if document not in told]
+        return PageNotes(errors=(*self.errors, *errors), overtaken=(*self.overtaken, *overtaken))
+
 
 class Plan(Wire):
     """A run as planned. Written once, after all its pages."""

@@ -9,6 +9,7 @@ from embedder.domain.job import Lease
 from embedder.domain.reindex_plan import Action, Entry, PageNotes
 from embedder.domain.reindex_verdict import microseconds
 from embedder.planner_ports import (
+    BulkBacklog,
     CopiedObject,
     PlannerArchive,
     PlannerIndex,
@@ -120,15 +121,26 @@ class EmitPage:
         self._log = log
         self._clock = clock
 
-    async def run(self, pages: RunPages, n: int, lease: Lease) -> None:
+    async def run(
+        self, pages: RunPages, n: int, lease: Lease, *, backlog: BulkBacklog | None = None
+    ) -> int:
         """Send what is not decided of a page, and note what could not be sent.
+
+        Args:
+            pages: of the run.
+            n: the page.
+            lease: of the step.
+            backlog: what waits there is not sent; None where nothing of the page was sent before.
+
+        Returns:
+            How many entries were sent or noted.
 
         Raises:
             UnavailableError: one of our own stores is away.
         """
         page = await pages.page(n)
         if page is None:
-            return
+            return 0
         settings = await settings_of(self._archive, pages.cabinet.cabinet_id)
         sending = _Sending(
             pages=pages,
@@ -137,21 +149,29 @@ class EmitPage:
         )
         noted = await pages.notes(n)
         done = {error.document_id for error in noted.errors} | set(noted.overtaken)
-        manifests = await self._index.manifests(
-            pages.cabinet, [entry.document_id for entry in page.entries]
-        )
-        todo = [
-            entry
-            for entry in page.entries
-            if entry.document_id not in done
-            and not is_decided(entry, manifests.get(entry.document_id))
-        ]
+        todo = [entry for entry in page.entries if entry.document_id not in done]
+        todo = await self._undecided(pages, todo)
+        if backlog is not None and todo:
+            keys = {entry.document_id: f"{sending.cabinet}/{entry.document_id}" for entry in todo}
+            waiting = await backlog.waiting(keys.values())
+            # Once more after the topics: what was in a worker's hands may be decided by now.
+            todo = [entry for entry in todo if keys[entry.document_id] not in waiting]
+            todo = await self._undecided(pages, todo)
         for start in range(0, len(todo), _AT_ONCE):
             if lease.ended is not None:
                 raise asyncio.CancelledError(lease.ended)
             await sending.look()
             await self._send_all(sending, todo[start : start + _AT_ONCE])
         await pages.keep_notes(n, sending.notes(page.entries))
+        return len(todo)
+
+    async def _undecided(self, pages: RunPages, entries: list[Entry]) -> list[Entry]:
+        manifests = await self._index.manifests(
+            pages.cabinet, [entry.document_id for entry in entries]
+        )
+        return [
+            entry for entry in entries if not is_decided(entry, manifests.get(entry.document_id))
+        ]
 
     async def _accepted(self, pages: RunPages) -> int | None:
         state = await self._index.run_state(pages.cabinet)

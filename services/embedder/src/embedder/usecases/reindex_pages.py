@@ -1,5 +1,6 @@
 """What a run keeps in object storage: its pages, what became of them, and its plan."""
 
+from itertools import count
 from typing import Final, TypeVar
 
 from embedder.domain.reindex_plan import Page, PageNotes, Plan
@@ -54,12 +55,20 @@ class RunPages:
 
     async def notes(self, n: int) -> PageNotes:
         """Return what became of a page's entries; nothing where all were sent."""
-        return await self._read(PageNotes, self._notes_key(n)) or PageNotes()
+        found, part = PageNotes(), 0
+        while (more := await self._read(PageNotes, self._notes_key(n, part))) is not None:
+            found, part = found.joined(more), part + 1
+        return found
 
     async def keep_notes(self, n: int, notes: PageNotes) -> None:
-        """Write what became of a page's entries, unless that is written."""
-        if notes != PageNotes():
-            await self._keep(notes, self._notes_key(n))
+        """Write what became of a page's entries, beside what earlier sends have noted."""
+        if notes == PageNotes():
+            return
+        value = notes.model_dump_json().encode()
+        for part in count():
+            key = self._notes_key(n, part)
+            if await self._archive.create(key, value) or await self._archive.read(key) == value:
+                return
 
     async def is_cabinet_deleted(self, epoch: Epoch) -> bool:
         """Whether the cabinet was deleted since a run of this epoch was asked for."""
@@ -70,9 +79,10 @@ class RunPages:
         keys = await self._archive.keys(cabinet_deletions_prefix(self.cabinet.cabinet_id))
         return max((found for key in keys if (found := record_version(key))), default=Version(0))
 
-    def _notes_key(self, n: int) -> str:
+    def _notes_key(self, n: int, part: int) -> str:
         page = run_page_key(self.cabinet.cabinet_id, self.run, n)
-        return f"{page.removesuffix(_ENDING)}.errors{_ENDING}"
+        more = f".{part}" if part else ""
+        return f"{page.removesuffix(_ENDING)}.errors{more}{_ENDING}"
 
     async def _keep(self, value: _W, key: str) -> _W:
         if await self._archive.create(key, value.model_dump_json().encode()):

@@ -247,10 +247,11 @@ class ReindexRuns:
         partly = watched.partly.model_copy(update={"eta_seconds": self._eta(step, watched.partly)})
         self._tell(event, partly)
         waits = event.waits + 1 if watched.is_waiting and watched.page == event.page else 0
-        if waits >= _LOST_AFTER and await self._backlog.size(BULK) == 0:
-            _log.warning("run_page_sent_again", run=event.task_id, page=watched.page)
-            await self._emit.run(step.pages, watched.page, step.lease)
-            waits = 0
+        if waits and waits % _LOST_AFTER == 0:
+            lost = await self._emit.run(step.pages, watched.page, step.lease, backlog=self._backlog)
+            if lost:
+                _log.warning("run_events_sent_again", run=event.task_id, events=lost)
+                waits = 0
         following = self._following(
             step,
             phase=RunStep.WATCHING,

@@ -333,3 +333,12 @@ async def test_a_cabinet_that_was_never_configured_is_deleted_without_settings(
     assert (await world.delete("/rag/cabinets/7", confirm=7)).status_code == 202
     assert await stored(world) == []
     assert world.events.on(CABINETS) == []
+
+
+async def test_the_docs_say_that_documents_outlive_their_source_in_the_settings(
+    world: World,
+) -> None:
+    paths = (await world.get("/openapi.json", "read")).json()["paths"]
+    said = " ".join(paths["/rag/cabinets/{cabinet_id}"]["put"]["description"].split())
+    assert "no longer in the settings stay as they are" in said
+    assert "confirm_vanished" in said

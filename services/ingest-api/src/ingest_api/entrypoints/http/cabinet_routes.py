@@ -86,8 +86,9 @@ def router(cabinets: ReadCabinets, configure: ConfigureCabinet) -> APIRouter:
     ) -> CabinetAnswer:
         """Give a cabinet settings in place of all that it had; it need not exist before.
 
-        After a 503 they may count or not: send them again. Nothing is removed before the next run:
-        then the documents go whose source is no longer there.
+        After a 503 they may count or not: send them again. Documents of a source that is no longer
+        in the settings stay as they are: a mistake in them must not empty a cabinet. To drop them,
+        empty the source first and let a run with ``confirm_vanished`` see that, or delete them.
         """
         cabinet = authorise(principal, Scope.ADMIN, cabinet_in_path(cabinet_id))
         event = await configure.configure(

@@ -20,6 +20,8 @@ from kartoteka_contracts.ids import (
     run_task_id,
 )
 from kartoteka_contracts.keys import (
+    cabinet_deletion_finished,
+    cabinet_deletion_finished_key,
     cabinet_deletion_key,
     cabinet_deletions_prefix,
     record_key,
@@ -74,6 +76,10 @@ def test_a_cabinets_deletions_lie_apart_from_its_records_and_name_their_floor(ve
     assert key.startswith(cabinet_deletions_prefix(CABINET))
     assert record_version(key) == version
     assert not key.startswith("cabinets/7/records/")
+    mark = cabinet_deletion_finished_key(CABINET, Version(version))
+    assert mark.startswith(cabinet_deletions_prefix(CABINET))
+    assert (record_version(mark), cabinet_deletion_finished(mark)) == (None, version)
+    assert cabinet_deletion_finished(key) is None
 
 
 @pytest.mark.parametrize("key", ["a/b/12.cancelled", "a/b/x.json", "a/b/.json", "a/b/12"])

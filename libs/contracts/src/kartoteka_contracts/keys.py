@@ -8,6 +8,8 @@ __all__ = [
     "bodies_prefix",
     "body_key",
     "body_prefix",
+    "cabinet_deletion_finished",
+    "cabinet_deletion_finished_key",
     "cabinet_deletion_key",
     "cabinet_deletions_prefix",
     "cabinet_settings_key",
@@ -88,6 +90,20 @@ def cabinet_deletion_key(cabinet: CabinetId, version: Version) -> str:
     :func:`record_version` reads its version.
     """
     return f"{cabinet_deletions_prefix(cabinet)}{version:016d}.json"
+
+
+def cabinet_deletion_finished_key(cabinet: CabinetId, version: Version) -> str:
+    """Return the key of the mark, beside a request to delete a cabinet, that nothing is left to do.
+
+    :func:`cabinet_deletion_finished` reads its version.
+    """
+    return f"{cabinet_deletions_prefix(cabinet)}{version:016d}.finished"
+
+
+def cabinet_deletion_finished(key: str) -> Version | None:
+    """Return the version that such a mark names, or None where the key is no mark's."""
+    stem, _, ending = key.rpartition("/")[2].partition(".")
+    return Version(int(stem)) if ending == "finished" and stem.isdecimal() else None
 
 
 def cabinet_settings_prefix(cabinet: CabinetId) -> str:

@@ -67,6 +67,10 @@ class Archive(Protocol):
         """Return whether there is an object under a key."""
         ...
 
+    async def create(self, key: str, data: bytes) -> bool:
+        """Write a small object unless there is one already; False where there was."""
+        ...
+
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; absent ones are fine."""
         ...

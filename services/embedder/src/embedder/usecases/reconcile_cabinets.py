@@ -1,5 +1,8 @@
 """Requests to delete whole cabinets: sent again until nothing of the cabinet is left."""
 
+from dataclasses import dataclass, field
+from datetime import datetime
+
 from embedder.reconcile_ports import Archive, UpkeepIndex
 from embedder.usecases.reconcile_listing import BATCH, batched, records
 from embedder.usecases.reconcile_pass import Pass
@@ -10,14 +13,21 @@ from kartoteka_contracts.codec import decode
 from kartoteka_contracts.errors import EventError
 from kartoteka_contracts.events import CabinetDeletionRequested
 from kartoteka_contracts.ids import Version
-from kartoteka_contracts.keys import cabinet_deletions_prefix, record_version
+from kartoteka_contracts.keys import (
+    cabinet_deletion_finished,
+    cabinet_deletion_finished_key,
+    cabinet_deletions_prefix,
+    record_version,
+)
 from kartoteka_runtime.logs import get_logger
 from kartoteka_runtime.object_listing import FoundObject
 from kartoteka_runtime.objects import ObjectMissingError
 
 __all__ = [
+    "KeptDeletions",
     "ReconcileCabinetDeletions",
     "due_floors",
+    "kept_deletions",
     "read_deletion",
     "requested_deletions",
 ]
@@ -25,14 +35,31 @@ __all__ = [
 _log = get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptDeletions:
+    """The requests to delete a cabinet that are kept, by their floors."""
+
+    requests: dict[Version, FoundObject] = field(default_factory=dict)
+    finished: dict[Version, str] = field(default_factory=dict)
+    """The keys of the marks that nothing was left to do for them."""
+
+
 class ReconcileCabinetDeletions(Pass):
-    """The pass over the requests to delete a cabinet."""
+    """The pass over the requests to delete a cabinet.
+
+    A finished one is kept for as long as events may come that are older; it costs no look at the
+    cabinet, until the pass over the records finds something that came later.
+    """
 
     async def run(self, cabinet: AuthorisedCabinet) -> None:
-        """Send unfinished requests again, and remove those that are finished."""
-        requests = await requested_deletions(self.archive, cabinet)
-        self.report.seen[Seen.CABINET_DELETIONS] += len(requests)
+        """Send unfinished requests again, mark those that are finished, and remove old ones."""
+        kept = await kept_deletions(self.archive, cabinet)
+        self.report.seen[Seen.CABINET_DELETIONS] += len(kept.requests)
         now = self.clock.now()
+        await self._tidy(kept, now - self.ages.record)
+        requests = {
+            floor: found for floor, found in kept.requests.items() if floor not in kept.finished
+        }
         old = {
             floor: found
             for floor, found in requests.items()
@@ -47,17 +74,37 @@ class ReconcileCabinetDeletions(Pass):
             self.report.left[Left.WAITING] += len(old)
             return
         due = await due_floors(self.archive, self.index, cabinet, frozenset(old))
-        finished = [
-            found.key
+        finished = {
+            floor: found
             for floor, found in old.items()
             if floor not in due and found.modified < now - self.ages.orphan
-        ]
-        await self.mender.remove(Mend.FINISHED_CABINET_DELETIONS, finished)
+        }
+        await self._finish(cabinet, finished, now - self.ages.record)
         for floor in sorted(due):
             if oldest is not None and old[floor].modified >= oldest:
                 self.report.left[Left.YOUNG] += 1
             else:
                 await self._send(old[floor].key)
+
+    async def _finish(
+        self, cabinet: AuthorisedCabinet, finished: dict[Version, FoundObject], limit: datetime
+    ) -> None:
+        gone = [found.key for found in finished.values() if found.modified < limit]
+        await self.mender.remove(Mend.OLD_CABINET_DELETIONS, gone)
+        marks = [
+            cabinet_deletion_finished_key(cabinet.cabinet_id, floor)
+            for floor, found in finished.items()
+            if found.modified >= limit
+        ]
+        await self.mender.mark(Mend.FINISHED_CABINET_DELETIONS, marks)
+
+    async def _tidy(self, kept: KeptDeletions, limit: datetime) -> None:
+        for floor, mark in kept.finished.items():
+            found = kept.requests.get(floor)
+            if found is None:  # it went, and a reconciliation beside that one marked it
+                await self.mender.remove(Mend.OLD_CABINET_DELETIONS, [mark])
+            elif found.modified < limit:
+                await self.mender.remove(Mend.OLD_CABINET_DELETIONS, [found.key, mark])
 
     async def _send(self, key: str) -> None:
         try:
@@ -73,13 +120,24 @@ class ReconcileCabinetDeletions(Pass):
 async def requested_deletions(
     archive: Archive, cabinet: AuthorisedCabinet
 ) -> dict[Version, FoundObject]:
-    """Return the requests to delete a cabinet that are kept, by their floors."""
-    return {
-        version: found
-        async for page in archive.pages(cabinet_deletions_prefix(cabinet.cabinet_id))
-        for found in page
-        if (version := record_version(found.key)) is not None
-    }
+    """Return the requests to delete a cabinet that are kept, by their floors, finished or not."""
+    return (await kept_deletions(archive, cabinet)).requests
+
+
+async def kept_deletions(archive: Archive, cabinet: AuthorisedCabinet) -> KeptDeletions:
+    """Return what is kept of the requests to delete a cabinet.
+
+    Raises:
+        UnavailableError: object storage is away.
+    """
+    kept = KeptDeletions()
+    async for page in archive.pages(cabinet_deletions_prefix(cabinet.cabinet_id)):
+        for found in page:
+            if (version := record_version(found.key)) is not None:
+                kept.requests[version] = found
+            elif (version := cabinet_deletion_finished(found.key)) is not None:
+                kept.finished[version] = found.key
+    return kept
 
 
 async def read_deletion(archive: Archive, key: str) -> CabinetDeletionRequested | None:

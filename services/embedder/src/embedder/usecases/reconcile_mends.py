@@ -51,7 +51,7 @@ class Mender:
     """Makes changes.
 
     Args:
-        archive: to remove objects from.
+        archive: to remove objects from, and to leave marks in.
         index: to remove chunks and manifests from.
         log: to send events to.
         clock: says when.
@@ -127,6 +127,14 @@ class Mender:
             await self._pace()
             await self._archive.delete(keys)
         self._report.mend(what, len(keys))
+
+    async def mark(self, what: Mend, keys: Sequence[str]) -> None:
+        """Write empty objects."""
+        for key in keys:
+            if not self._report.is_dry:
+                await self._pace()
+                await self._archive.create(key, b"")
+            self._report.mend(what)
 
     async def discard(self, cabinet: AuthorisedCabinet, work: Work) -> None:
         """Delete the chunks of a work."""

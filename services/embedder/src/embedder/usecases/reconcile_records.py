@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from embedder.usecases.reconcile_cabinets import kept_deletions
 from embedder.usecases.reconcile_listing import (
     BATCH,
     CancelMark,
@@ -16,6 +17,7 @@ from embedder.usecases.reconcile_report import Left, Mend, Seen
 from embedder.usecases.reconcile_rules import (
     instant,
     is_decided,
+    is_due,
     is_undecided,
     lowest_needed,
     may_matter,
@@ -39,6 +41,7 @@ __all__ = ["ReconcileRecords"]
 
 _log = get_logger(__name__)
 
+_NEVER: Final = Version(0)
 _LOOK: Final = 4096
 """Undecided documents that are looked for in the topics at once: every look reads all events that
 are not processed."""
@@ -57,12 +60,18 @@ class ReconcileRecords(Pass):
     async def run(self, cabinet: AuthorisedCabinet) -> None:
         """Send again what was lost, and remove what nothing can ask for any more."""
         undecided: list[_Undecided] = []
+        kept = await kept_deletions(self.archive, cabinet)
+        late: set[Version] = set()
         async for batch in batched(records(self.archive, cabinet.cabinet_id), BATCH):
             self.report.seen[Seen.DOCUMENTS] += len(batch)
             self.report.seen[Seen.RECORDS] += sum(len(listed.records) for listed in batch)
             manifests = await self.index.manifests(cabinet, [one.document_id for one in batch])
             for listed in batch:
                 manifest = manifests.get(listed.document_id)
+                passed = {one for one in kept.requests if is_due(one, listed.records, manifest)}
+                late |= passed
+                if listed.newest is not None and listed.newest < max(passed, default=_NEVER):
+                    continue  # to be deleted, not to be sent
                 undecided += self._undecided(listed, manifest)
                 await self._tidy(listed, manifest)
             if len(undecided) >= _LOOK:
@@ -70,6 +79,9 @@ class ReconcileRecords(Pass):
                 undecided = []
             self.tell()
         await self._send_lost(cabinet, undecided)
+        # What was accepted before a delete of the cabinet, and came after its end.
+        reopened = [mark for floor, mark in sorted(kept.finished.items()) if floor in late]
+        await self.mender.remove(Mend.REOPENED_CABINET_DELETIONS, reopened)
 
     def _undecided(self, listed: ListedDocument, manifest: Manifest | None) -> list[_Undecided]:
         version, since = listed.newest, listed.since

@@ -31,15 +31,15 @@ class Ages:
     grace: timedelta = timedelta(seconds=60)
     """A record whose event was not seen yet: it may be on its way."""
     orphan: timedelta = _HOUR
-    """Chunks that nothing publishes; a finished delete of a cabinet."""
+    """Chunks that nothing publishes; a delete of a cabinet that may be finished."""
     claim: timedelta = _DAY
     """What an Idempotency-Key stands for."""
     body: timedelta = _DAY + 2 * _HOUR
     """A body that no record names, or only obsolete ones. More than a claim's: who read a claim
     just before it went may yet write the record of its body."""
     record: timedelta = timedelta(days=45)
-    """Older records, and all that is left of a deleted document: longer than any topic keeps the
-    events that could bring it back."""
+    """Older records, all that is left of a deleted document, and requests to delete a cabinet:
+    longer than any topic keeps the events that could bring something back."""
     run: timedelta = 7 * _DAY
     """What an ended run has kept."""
     settings: timedelta = 6 * _HOUR

@@ -139,7 +139,7 @@ class ReindexRuns:
         del lease  # planning writes nothing twice
         cabinet = grant(event.cabinet_id)
         while True:
-            state = await self._take.run(event)
+            state = await self._take.run(cabinet, event)
             if not isinstance(state, RunState):
                 return state
             if state.phase is not RunStep.PLANNING:
@@ -149,7 +149,7 @@ class ReindexRuns:
             if state.tries >= MOST_TRIES and await pages.plan() is None:
                 message = f"{MOST_TRIES} tries to plan the run came to no end, nor to an error"
                 return await self._end(state, fault=RunFault(code="unexpected", message=message))
-            async with self._take.one_try(state) as counted:
+            async with self._take.one_try(cabinet, state) as counted:
                 if counted is not None:
                     return await self._planned(counted, pages)
 

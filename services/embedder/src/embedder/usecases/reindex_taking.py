@@ -11,7 +11,7 @@ from embedder.domain.reindex_turns import Turn, is_stalled, opened, turn_of, wai
 from embedder.planner_ports import PlannerIndex, PlannerLog
 from embedder.usecases.reindex_ends import ending
 from embedder.usecases.reindex_steps import TOPIC, send_step
-from kartoteka_contracts.access import grant
+from kartoteka_contracts.access import AuthorisedCabinet
 from kartoteka_contracts.codec import encode
 from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.errors import UnavailableError
@@ -33,9 +33,8 @@ class TakeRun:
         self._log = log
         self._clock = clock
 
-    async def run(self, event: ReindexRequested) -> RunState | Outcome:
+    async def run(self, cabinet: AuthorisedCabinet, event: ReindexRequested) -> RunState | Outcome:
         """Make the run the cabinet's current one, or say what it comes to without that."""
-        cabinet = grant(event.cabinet_id)
         while True:
             seen = await self._index.run_state(cabinet)
             turn = turn_of(event, seen)
@@ -51,13 +50,14 @@ class TakeRun:
                 return stands
 
     @asynccontextmanager
-    async def one_try(self, seen: RunState) -> AsyncIterator[RunState | None]:
+    async def one_try(
+        self, cabinet: AuthorisedCabinet, seen: RunState
+    ) -> AsyncIterator[RunState | None]:
         """Count a try to plan before it is begun, and take that back where the worker lives on.
 
         Gives:
             The state as it stands then; None where somebody else has written another one.
         """
-        cabinet = grant(seen.cabinet_id)
         counted = replace(seen, tries=seen.tries + 1, changed_at=self._clock.now())
         stands = await self._index.write_run_state(cabinet, counted, seen=seen)
         try:

@@ -78,7 +78,7 @@ async def test_what_is_asked_of_a_run_is_handed_on(world: World) -> None:
 async def test_a_run_under_way_is_joined(world: World) -> None:
     waiting, working = requested(), requested(second=5)
     await world.apply(RUNS, waiting)
-    answer = await world.post("/rag/index/7", {"mode": "full"})
+    answer = await world.post("/rag/index/7", {"mode": "changed"})
     assert (answer.status_code, answer.json()["task_id"]) == (202, waiting.task_id)
     await world.apply(RUNS, working)
     assert (await world.post("/rag/index/7")).json()["task_id"] == waiting.task_id
@@ -90,10 +90,17 @@ async def test_a_run_under_way_is_joined(world: World) -> None:
     assert sent(world) == []
 
 
-async def test_a_run_of_named_documents_joins_none(world: World) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [{"document_ids": [A_DOCUMENT]}, {"mode": "full"}, {"mode": "failed"}]
+    + [{"confirm_vanished": True}],
+)
+async def test_a_request_for_more_than_what_has_changed_is_the_planner_s_to_judge(
+    world: World, body: dict[str, Any]
+) -> None:
     run = requested()
     await world.apply(RUNS, run)
-    answer = await world.post("/rag/index/7", {"document_ids": [A_DOCUMENT]})
+    answer = await world.post("/rag/index/7", body)
     assert answer.json()["task_id"] != run.task_id
     assert len(sent(world)) == 1
 

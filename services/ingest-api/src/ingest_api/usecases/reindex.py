@@ -41,7 +41,10 @@ class Reindex:
         *,
         traceparent: str | None = None,
     ) -> Asked:
-        """Ask for a run; one that is under way is joined, unless documents are named.
+        """Ask for a run; a plain request joins one that is under way.
+
+        One that asks for more (another mode, named documents, a confirmation) is sent in any case:
+        the planner knows whether the run under way does that, and lets it wait where not.
 
         A run that this view does not know of yet is joined by the planner: then the task that is
         returned here ends as superseded, and its result names the run.
@@ -54,7 +57,7 @@ class Reindex:
         self.jobs.check()
         await self.cabinets.check(principal, cabinet_id)
         cabinet = authorise(principal, Scope.INGEST, cabinet_id)
-        if wish.document_ids is None:
+        if wish == RunWish():
             run = await self.cabinets.open_run(cabinet.cabinet_id)
             if run is not None:
                 return Asked(run.task_id, is_joined=True)

@@ -41,8 +41,7 @@ class RunRequest(BaseModel):
     """changed: what is new, changed, or made by an older parser, and what has vanished is removed.
     full: all but what failed, changed or not. failed: only what failed."""
     document_ids: list[_Document] | None = Field(default=None, min_length=1, max_length=1000)
-    """Only these documents. Such a request joins no run: its own task ends as superseded while
-    another run is under way."""
+    """Only these documents. The task ends as superseded while another run is under way."""
     confirm_vanished: bool = False
     """Whether documents are removed even where suspiciously many of a source's objects are gone."""
 
@@ -132,7 +131,9 @@ def router(reindex: Reindex) -> APIRouter:
     ) -> RunAccepted:
         """Compare a cabinet with its sources and index what differs, one task for it all.
 
-        While a run of the cabinet is under way the answer is that run, whatever its mode.
+        A request without a body joins the run of the cabinet that is under way: the answer is that
+        run. Any other is a task of its own: it waits while a run is under way that does less, and
+        ends at once as superseded, naming the run, where one does as much.
         """
         wanted = RunRequest() if body is None else body
         ids = wanted.document_ids

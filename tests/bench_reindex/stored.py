@@ -1,5 +1,6 @@
 """What a peer left in Qdrant's local mode, read without the peer."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -32,4 +33,4 @@ def _chunk(payload: dict[str, Any]) -> Chunk:
     """Read a payload as LangChain writes it, or as LlamaIndex does."""
     if "metadata" in payload:
         return payload["metadata"]["source"], payload["page_content"]
-    return payload["doc_id"], payload["text"]
+    return payload["doc_id"], json.loads(payload["_node_content"])["text"]

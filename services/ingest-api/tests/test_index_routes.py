@@ -92,8 +92,12 @@ async def test_a_run_under_way_is_joined(world: World) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [{"document_ids": [A_DOCUMENT]}, {"mode": "full"}, {"mode": "failed"}]
-    + [{"confirm_vanished": True}],
+    [
+        {"document_ids": [A_DOCUMENT]},
+        {"mode": "full"},
+        {"mode": "failed"},
+        {"confirm_vanished": True},
+    ],
 )
 async def test_a_request_for_more_than_what_has_changed_is_the_planner_s_to_judge(
     world: World, body: dict[str, Any]

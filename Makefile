@@ -15,7 +15,8 @@ run: setup-run ## Start the whole system here and index the samples; Ctrl-C stop
 test: setup-test ## Run every check and every test, on real Kafka
 	@$(MAKE) --no-print-directory lint
 	@# The longest first: a file that begins last would be waited for alone.
-	@$(VENV)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/integration libs local services tests
+	@$(VENV)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/integration libs local services \
+		$(filter-out tests/integration/,$(wildcard tests/*/))
 
 test-model: setup-test ## Let everything happen to documents in any order: 2000 runs of 50 steps
 	@$(VENV)/python -m tests.model $(MODEL)

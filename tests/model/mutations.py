@@ -42,8 +42,8 @@ BUGS: Final = (
     _bug(
         "a cancellation takes what is published",
         "embedder/usecases/cancel_task.py",
-        "if stands is None or stands.outcome is not Decided.CANCELLED:",
-        "if stands is None:",
+        "if stands.outcome is not Decided.CANCELLED:",
+        "if stands.outcome is None:",
     ),
     _bug(
         "acknowledged at delivery",

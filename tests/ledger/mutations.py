@@ -254,11 +254,11 @@ MUTATIONS: Final = (
         edits=(
             Edit(
                 path="embedder/usecases/reindex_survey.py",
-                old="                await self._list(scope, source, survey, tally, objects)\n",
-                new="                try:\n"
-                "                    await self._list(scope, source, survey, tally, objects)\n"
-                "                except KartotekaError:\n"
-                "                    pass\n",
+                old="            await self._list(scope, source, survey, tally, objects)\n",
+                new="            try:\n"
+                "                await self._list(scope, source, survey, tally, objects)\n"
+                "            except KartotekaError:\n"
+                "                pass\n",
             ),
             Edit(
                 path="embedder/usecases/reindex_survey.py",

@@ -15,15 +15,16 @@ run: setup-run ## Start the whole system here and index the samples; Ctrl-C stop
 test: setup-test ## Run every check and every test, on real Kafka
 	@$(MAKE) --no-print-directory lint
 	@# The longest first: a file that begins last would be waited for alone.
-	@$(VENV)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/integration libs local services \
+	@$(VENV)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "not planted" tests/integration libs local services \
 		$(filter-out tests/integration/,$(wildcard tests/*/))
 
-test-model: setup-test ## Let everything happen to documents in any order: 2000 runs of 50 steps
+test-model: setup-test ## Let everything happen to documents in any order, 2000 runs; find planted bugs
 	@$(VENV)/python -m tests.model $(MODEL)
+	@$(VENV)/pytest -q -n 2 -m planted tests/model
 
 check: setup-test ## Run the quick part: style, types, layers, unit tests
 	@$(MAKE) --no-print-directory lint
-	@$(VENV)/pytest -q -n 2 --dist loadfile -m "not integration"
+	@$(VENV)/pytest -q -n 2 --dist loadfile -m "not integration and not planted"
 
 lint: ## Check style and types
 	@$(VENV)/ruff check -q . && $(VENV)/ruff format --check -q .

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from source_tree import modules, shown, sources
+from source_tree import ROOT, modules, shown, sources
 
 MOST_LINES = 400
 BANNED = frozenset(
@@ -128,3 +128,16 @@ def test_every_public_module_says_what_is_public() -> None:
         )
     ]
     assert silent == []
+
+
+def _last_statement(path: Path) -> str:
+    return ast.unparse(_tree(path).body[-1])
+
+
+def test_every_service_ends_without_the_interpreters_shutdown() -> None:
+    """Else threads of the object storage library may abort a process that did its work."""
+    entries = sorted((ROOT / "services").glob("*/src/*/__main__.py"))
+    assert len(entries) == 3
+    assert {shown(path): _last_statement(path) for path in entries} == {
+        shown(path): "if __name__ == '__main__':\n    end_process(main())" for path in entries
+    }

@@ -12,6 +12,7 @@ from embedder.settings import Settings, model_settings
 from embedder.usecases.rebuild import RebuildPlan
 from kartoteka_runtime.env import SettingsError, variables
 from kartoteka_runtime.logs import configure
+from kartoteka_runtime.process_end import end_process
 
 __all__ = ["main"]
 
@@ -121,4 +122,4 @@ def _settings() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

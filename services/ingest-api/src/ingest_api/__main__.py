@@ -10,6 +10,7 @@ from ingest_api import dlq_cli, keys_cli
 from ingest_api.settings import CallerSettings, Settings, keys_file
 from kartoteka_contracts.errors import KartotekaError
 from kartoteka_runtime.env import SettingsError, variables
+from kartoteka_runtime.process_end import end_process
 
 _ABOUT = """\
 Kartoteka's HTTP API: uploads, task status, search.
@@ -82,4 +83,4 @@ def _settings() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

@@ -8,6 +8,7 @@ from typing import Final
 
 from kartoteka_runtime.env import SettingsError, variables
 from kartoteka_runtime.logs import configure
+from kartoteka_runtime.process_end import end_process
 from scheduler.bootstrap import reindexing, ticking
 from scheduler.entrypoints import command
 from scheduler.entrypoints.arguments import make_parser, wanted
@@ -56,4 +57,4 @@ def _settings() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

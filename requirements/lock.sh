@@ -43,6 +43,7 @@ part local local/pyproject.toml services/ingest-api/pyproject.toml \
 part bench requirements/bench.in
 part bench-reindex requirements/bench-reindex.in  # of its own environment: not all of it is in dev.txt
 compile requirements/uv.in -o requirements/uv.txt
+compile requirements/charts.in --no-deps -o requirements/charts.txt
 
 # The plain index's torch with its vendors' libraries, and the CPU build, which stands on an index
 # of its own: only its build for Linux x86-64 is locked; elsewhere set-up takes the plain index's.

@@ -61,7 +61,7 @@ def set_up(settings: SetupSettings, progress: Progress, *, for_tests: bool) -> N
     )
     needs_kafka = for_tests or not settings.has_own_kafka
     maven = _java_and_maven(settings, progress) if needs_kafka else None
-    python.prepare("dev.txt" if for_tests else "local.txt")
+    python.prepare(*(("dev.txt", "charts.txt") if for_tests else ("local.txt",)))
     if maven is not None:
         with progress.step("Fetching Apache Kafka's jars by Maven (about 45 MB)"):
             _jars(settings).fetch(maven, progress)

@@ -48,18 +48,19 @@ class PythonEnvironment:
         """Its interpreter."""
         return self._folder / "bin" / "python"
 
-    def prepare(self, lock: str) -> None:
-        """Bring everything in: the packages of one lock file, torch, and, unless apart, ours.
+    def prepare(self, *locks: str) -> None:
+        """Bring everything in: the packages of lock files, torch, and, unless apart, ours.
 
         Args:
-            lock: the name of a file in ``requirements/``.
+            locks: the names of files in ``requirements/``.
 
         Raises:
             SetupError: something cannot be had; says what to do.
         """
         self._create()
         self._install_uv()
-        self._install_packages(lock)
+        for lock in locks:
+            self._install_packages(lock)
         self._install_torch()
         if self.apart is None:
             self._install_ours()

@@ -57,7 +57,6 @@ external stores.
 */}}
 {{- define "kartoteka.network.storeEgress" -}}
 {{- $values := .context.Values -}}
-{{- $fullname := include "kartoteka.fullname" .context -}}
 {{- $external := false -}}
 {{- if .kafka -}}
 {{- if eq $values.kafka.mode "builtin" }}
@@ -68,8 +67,8 @@ external stores.
 # Strimzi's operator labels its pods itself, with the name of the Kafka object.
 - to:
     - podSelector:
-        matchLabels: {strimzi.io/cluster: {{ $fullname }}-kafka}
-  ports: [{protocol: TCP, port: 9092}, {protocol: TCP, port: 9093}]
+        matchLabels: {strimzi.io/cluster: {{ include "kartoteka.kafka.strimziCluster" .context }}}
+  ports: [{protocol: TCP, port: {{ ternary 9093 9092 $values.kafka.tls.enabled }}}]
 {{- else -}}
 {{- $external = true -}}
 {{- end -}}

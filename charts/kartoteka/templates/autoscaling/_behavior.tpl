@@ -15,15 +15,3 @@ scaleDown:
     - {type: Pods, value: 1, periodSeconds: 120}
   selectPolicy: Max
 {{- end -}}
-
-{{/* The brokers as KEDA's operator reaches them, from another namespace. */}}
-{{- define "kartoteka.keda.bootstrapServers" -}}
-{{- $fullname := include "kartoteka.fullname" . -}}
-{{- if eq .Values.kafka.mode "builtin" -}}
-{{ $fullname }}-kafka.{{ .Release.Namespace }}.svc:9092
-{{- else if eq .Values.kafka.mode "strimzi" -}}
-{{ $fullname }}-kafka-kafka-bootstrap.{{ .Release.Namespace }}.svc:9092
-{{- else -}}
-{{ .Values.kafka.external.bootstrapServers }}
-{{- end -}}
-{{- end -}}

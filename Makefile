@@ -15,7 +15,7 @@ run: setup-run ## Start the whole system here and index the samples; Ctrl-C stop
 test: setup-test ## Run every check and every test, on real Kafka
 	@$(MAKE) --no-print-directory lint
 	@# The longest first: a file that begins last would be waited for alone.
-	@$(VENV)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "not planted" tests/integration libs local services \
+	@$(VENV)/pytest -q -n 4 --dist loadfile --no-loadscope-reorder -m "not planted" tests/integration libs local services \
 		$(filter-out tests/integration/,$(wildcard tests/*/))
 
 test-model: setup-test ## Let everything happen to documents in any order, 2000 runs; find planted bugs
@@ -28,7 +28,7 @@ check: setup-test ## Run the quick part: style, types, layers, unit tests
 
 lint: ## Check style and types
 	@$(VENV)/ruff check -q . && $(VENV)/ruff format --check -q .
-	@for part in libs/* services/* local tests docs; do $(VENV)/mypy $$part || exit 1; done
+	@for part in libs/* services/* local tests dashboards docs; do $(VENV)/mypy $$part || exit 1; done
 
 bench: setup-test ## Measure the real stack beside its baselines
 	@$(VENV)/uv pip install --quiet --python $(VENV)/python --no-deps --require-hashes -r requirements/bench.txt

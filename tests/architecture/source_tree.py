@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_PARTS = ("libs", "services", "local", "tests", "docs")
+_PARTS = ("libs", "services", "local", "tests", "dashboards", "docs")
 
 
 def modules() -> Iterator[Path]:

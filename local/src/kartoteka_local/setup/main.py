@@ -11,6 +11,7 @@ from kartoteka_local.setup.java import JDK, MAVEN, find_java, find_maven
 from kartoteka_local.setup.kafka_jars import KafkaJars
 from kartoteka_local.setup.model import Model
 from kartoteka_local.setup.progress import Progress, SetupError
+from kartoteka_local.setup.prometheus import ensure_prometheus
 from kartoteka_local.setup.python_environment import PythonEnvironment
 from kartoteka_local.setup.settings import SetupSettings
 from kartoteka_local.setup.system import require
@@ -61,6 +62,8 @@ def set_up(settings: SetupSettings, progress: Progress, *, for_tests: bool) -> N
     )
     needs_kafka = for_tests or not settings.has_own_kafka
     maven = _java_and_maven(settings, progress) if needs_kafka else None
+    if for_tests:
+        ensure_prometheus(progress, settings.environment)
     python.prepare(*(("dev.txt", "charts.txt") if for_tests else ("local.txt",)))
     if maven is not None:
         with progress.step("Fetching Apache Kafka's jars by Maven (about 45 MB)"):

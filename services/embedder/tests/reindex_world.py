@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from indexing_world import CABINET, Countdown, Crash, delivered
+from indexing_world import CABINET, Crash, delivered
 from reconcile_world import ReconcileWorld
 
 from embedder.domain.job import Lease
@@ -108,10 +108,17 @@ class Backlog:
         return frozenset(keys) & self.keys
 
 
+class Ticked(Protocol):
+    """What counts calls."""
+
+    async def tick(self, place: str) -> None:
+        """Note that a place was reached."""
+
+
 class Ticking:
     """Passes calls on to a port; every one, and every page of a listing, counts."""
 
-    def __init__(self, port: Any, countdown: Countdown) -> None:
+    def __init__(self, port: Any, countdown: Ticked) -> None:
         self._port = port
         self._countdown = countdown
 

@@ -1,12 +1,13 @@
 """A run whose cabinet is deleted meanwhile, wherever it is just then: nothing of it appears."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
-from indexing_world import Countdown, delivered
+from indexing_world import delivered
 from reconcile_world import HOUR
 from reindex_world import ReindexWorld, Ticking
 
@@ -71,34 +72,48 @@ async def test_a_copy_that_ends_after_its_cabinets_delete_is_deleted_too(
     assert world.emitted() == []
 
 
-async def test_nothing_appears_whenever_the_cabinet_is_deleted(tmp_path: Path) -> None:
-    n, places = 0, set()
-    while True:
-        n += 1
-        world = ReindexWorld(tmp_path / str(n), page_size=500)
-        await world.index.ensure()
-        await world.configure("docs")
-        await world.copied("known.txt", "gone.txt")
-        await world.uploaded("uploaded", "u.txt")
-        world.write("new.txt", "new")
-        world.remove("gone.txt")
+@dataclass
+class Appointment:
+    """Does something once: when a place is reached for the n-th time.
 
-        async def delete(world: ReindexWorld = world) -> None:
-            await _delete(world)
+    Which tick of all that is varies, since objects are copied side by side; this does not.
+    """
 
-        request = world.request(mode=ReindexMode.FULL, is_vanishing_confirmed=True)
-        countdown = Countdown(n, happen=delete)
+    happen: Callable[[], Awaitable[None]]
+    place: str = ""
+    nth: int = 0
+    reached: Counter[str] = field(default_factory=Counter)
 
-        def around(port: Any, countdown: Countdown = countdown) -> Any:
-            return Ticking(port, countdown)
+    async def tick(self, place: str) -> None:
+        self.reached[place] += 1
+        if place == self.place and self.reached[place] == self.nth:
+            await self.happen()
 
-        await world.drive(request, around=around)
-        if countdown.happened_at is None:
-            await world.index.close()
-            break
-        places.add(countdown.happened_at)
+
+async def _run_until_deleted(folder: Path, place: str, nth: int) -> Counter[str]:
+    """Run with the cabinet deleted at that place; returns how often each place was reached."""
+    world = ReindexWorld(folder, page_size=500)
+    await world.index.ensure()
+    await world.configure("docs")
+    await world.copied("known.txt", "gone.txt")
+    await world.uploaded("uploaded", "u.txt")
+    world.write("new.txt", "new")
+    world.remove("gone.txt")
+    appointment = Appointment(lambda: _delete(world), place, nth)
+    request = world.request(mode=ReindexMode.FULL, is_vanishing_confirmed=True)
+    await world.drive(request, around=lambda port: Ticking(port, appointment))
+    if nth:
+        assert appointment.reached[place] >= nth, place
         await world.do_children()
-        assert await world.texts() == [], countdown.happened_at
-        assert await _bodies(world) == [], countdown.happened_at
-        await world.index.close()
-    assert {"after copy", "before create", "after create", "after send"} <= places
+        assert await world.texts() == [], (place, nth)
+        assert await _bodies(world) == [], (place, nth)
+    await world.index.close()
+    return appointment.reached
+
+
+async def test_nothing_appears_whenever_the_cabinet_is_deleted(tmp_path: Path) -> None:
+    places = await _run_until_deleted(tmp_path / "plain", "", 0)
+    assert {"after copy", "before create", "after create", "after send"} <= places.keys()
+    for place, times in places.items():
+        for nth in range(1, times + 1):
+            await _run_until_deleted(tmp_path / f"{place}-{nth}", place, nth)

@@ -18,6 +18,8 @@ __all__ = ["Service", "Stack", "StackClient"]
 
 _OPEN = frozenset({"queued", "running", "retrying"})
 _TICK_SECONDS = 3
+_FIRST_KEY: list[tuple[str, bytes]] = []
+"""The key that every stack of this process begins with, and the file that holds it."""
 
 
 class Service:
@@ -201,7 +203,7 @@ class Stack:
         self.qdrant.start()
         await self.broker.start()
         await self.run(["kartoteka_runtime.topics_cli", "provision"])
-        key = await self.create_key("--name", "tests", "--all-scopes", "--all-cabinets")
+        key = await self._first_key()
         for service in (*self.apis, *self.embedders[: self._at_once], *self.schedulers):
             service.start()
         self.clients = [StackClient(url, key) for url in self.api_urls]
@@ -229,6 +231,19 @@ class Stack:
         """Make an API key with arguments of ``keys create``; the replicas see it within seconds."""
         created = await self.run(["ingest_api", "keys", "create", *arguments])
         return next(word for word in created.split() if word.startswith("ktk_"))
+
+    async def _first_key(self) -> str:
+        """Return a key for everything; made once in a process of tests, since it takes a second."""
+        file = Path(self._env["API_KEYS_FILE"])
+        if _FIRST_KEY and not file.exists():
+            key, content = _FIRST_KEY[0]
+            file.touch(mode=0o600)
+            file.write_bytes(content)
+            return key
+        key = await self.create_key("--name", "tests", "--all-scopes", "--all-cabinets")
+        if not _FIRST_KEY:
+            _FIRST_KEY.append((key, file.read_bytes()))
+        return key
 
     async def all_ready(self, *, within: float = 60.0) -> None:
         """Wait until every service that was started says that it is ready.

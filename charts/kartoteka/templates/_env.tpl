@@ -135,10 +135,10 @@ imagePullSecrets:
 
 {{/* Spread over nodes and zones where there are several; each revision for itself. */}}
 {{- define "kartoteka.topologySpread" -}}
-{{- range $key := list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+{{- range $level, $key := dict "node" "kubernetes.io/hostname" "zone" "topology.kubernetes.io/zone" }}
 - maxSkew: 1
   topologyKey: {{ $key }}
-  whenUnsatisfiable: ScheduleAnyway
+  whenUnsatisfiable: {{ get $.context.Values.podDefaults.topologySpreadMode $level }}
   labelSelector:
     matchLabels:
       {{- include "kartoteka.selectorLabels" $ | nindent 6 }}

@@ -28,7 +28,8 @@ check: setup-test ## Run the quick part: style, types, layers, unit tests
 
 lint: ## Check style and types
 	@$(VENV)/ruff check -q . && $(VENV)/ruff format --check -q .
-	@for part in libs/* services/* local tests dashboards docs; do $(VENV)/mypy $$part || exit 1; done
+	@# Each part by itself, as parts have modules of the same names; two at once, over one cache.
+	@printf '%s\n' libs/* services/* local tests dashboards docs | xargs -P 2 -n 1 $(VENV)/mypy
 
 bench: setup-test ## Measure the real stack beside its baselines
 	@$(VENV)/uv pip install --quiet --python $(VENV)/python --no-deps --require-hashes -r requirements/bench.txt

@@ -17,10 +17,12 @@ import pytest
 from scheduler_world import NOON, World, configured
 
 from kartoteka_contracts.ids import CabinetId
+from kartoteka_contracts.reindex import ReindexMode
 from kartoteka_runtime.env import SettingsError
 from kartoteka_testkit.eventually import eventually
 from scheduler.__main__ import main
 from scheduler.entrypoints import command
+from scheduler.entrypoints.arguments import make_parser, wanted
 from scheduler.entrypoints.command import Report
 from scheduler.settings import Settings
 from scheduler.usecases.reindex import Wanted
@@ -194,7 +196,6 @@ async def test_a_metrics_file_that_cannot_be_written_is_1() -> None:
         ["reindex", "--cabinet", "0"],
         ["reindex", "--cabinet", "seven"],
         ["reindex", "--mode", "all"],
-        ["reindex", "--confirm-vanished"],
         ["loop", "--every", "0"],
         ["tock"],
         [],
@@ -236,6 +237,69 @@ def test_wrong_settings_are_2_and_all_named() -> None:
     assert "KAFKA_BOOTSTRAP_SERVERS" in ended.stderr
     assert "SCHEDULER_IN_FLIGHT" in ended.stderr
     assert ended.stdout == ""
+
+
+def asked(arguments: list[str], env: dict[str, str]) -> Wanted:
+    parser = make_parser("")
+    return wanted(
+        parser,
+        parser.parse_args(["reindex", *arguments]),
+        Settings.load({**KAFKA, **env}).reindex,
+    )
+
+
+def test_a_job_says_by_its_environment_what_to_reindex() -> None:
+    env = {
+        "SCHEDULER_REINDEX_CABINETS": "7, 8",
+        "SCHEDULER_REINDEX_MODE": "failed",
+        "SCHEDULER_REINDEX_CONFIRM_VANISHED": "true",
+    }
+    assert asked([], env) == Wanted(
+        cabinets=(CabinetId(7), CabinetId(8)),
+        mode=ReindexMode.FAILED,
+        is_vanishing_confirmed=True,
+    )
+
+
+def test_what_nothing_says_is_all_cabinets_and_what_changed() -> None:
+    assert asked([], {"SCHEDULER_REINDEX_CABINETS": ""}) == Wanted()
+
+
+def test_options_win_over_the_environment() -> None:
+    env = {"SCHEDULER_REINDEX_CABINETS": "7", "SCHEDULER_REINDEX_MODE": "failed"}
+    assert asked(["--cabinet", "9", "--mode", "full"], env) == Wanted(
+        cabinets=(CabinetId(9),), mode=ReindexMode.FULL
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env"),
+    [
+        (["--confirm-vanished"], {}),
+        ([], {"SCHEDULER_REINDEX_CONFIRM_VANISHED": "true"}),
+    ],
+    ids=["option", "environment"],
+)
+def test_vanishing_is_confirmed_of_named_cabinets_only(
+    arguments: list[str], env: dict[str, str]
+) -> None:
+    ended = run(["reindex", *arguments], {**KAFKA, **env})
+    assert ended.returncode == 2
+    assert "SCHEDULER_REINDEX_CABINETS" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"SCHEDULER_REINDEX_CABINETS": "7,seven"},
+        {"SCHEDULER_REINDEX_CABINETS": "0"},
+        {"SCHEDULER_REINDEX_MODE": "all"},
+    ],
+    ids=lambda env: " ".join(map("=".join, env.items())),
+)
+def test_a_wrong_wish_of_the_environment_is_a_wrong_setting(env: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=next(iter(env))):
+        Settings.load({**KAFKA, **env})
 
 
 def test_a_pod_without_a_service_account_is_told_what_to_do() -> None:

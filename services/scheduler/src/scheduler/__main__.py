@@ -37,10 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int:
     report = Report(parsed.metrics_file)
-    asked = wanted(parser, parsed) if parsed.command == "reindex" else None
     settings = Settings.load()
     configure(settings.log, service="scheduler", stream=sys.stderr)
-    if asked is not None:
+    if parsed.command == "reindex":
+        asked = wanted(parser, parsed, settings.reindex)
         return asyncio.run(command.reindex(reindexing(settings), asked, report))
     if parsed.command == "tick":
         return asyncio.run(command.tick(ticking(settings), report))

@@ -4,16 +4,18 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import ClassVar, Literal, Self, get_type_hints
+from typing import Annotated, ClassVar, Literal, Self, get_type_hints
 
 from pydantic import Field
 
+from kartoteka_contracts.ids import MAX_EXACT_INTEGER, CabinetId
+from kartoteka_contracts.reindex import ReindexMode
 from kartoteka_runtime.env import Fragment, read_all
 from kartoteka_runtime.kafka import KafkaSettings
 from kartoteka_runtime.logs import LogSettings
 from kartoteka_runtime.producer import ProducerSettings
 
-__all__ = ["ClusterSettings", "SchedulerSettings", "Settings"]
+__all__ = ["ClusterSettings", "ReindexSettings", "SchedulerSettings", "Settings"]
 
 _NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
@@ -41,6 +43,20 @@ class SchedulerSettings(Fragment):
     """Seconds after which loop gives a tick up; the next one completes it."""
 
 
+class ReindexSettings(Fragment):
+    """What ``reindex`` asks for where its options do not say: a Job's arguments are fixed."""
+
+    prefix: ClassVar[str] = "SCHEDULER_REINDEX_"
+
+    cabinets: tuple[Annotated[CabinetId, Field(gt=0, le=MAX_EXACT_INTEGER)], ...] = ()
+    """Cabinets, separated by commas; unset: all that are enabled. Any --cabinet replaces them."""
+    mode: ReindexMode = ReindexMode.CHANGED
+    """Which documents: changed, full or failed."""
+    confirm_vanished: bool = False
+    """Whether vanished documents are removed even where they are suspiciously many; needs
+    cabinets."""
+
+
 class ClusterSettings(Fragment):
     """What Kubernetes tells each container."""
 
@@ -57,6 +73,7 @@ class Settings:
     kafka: KafkaSettings
     producer: ProducerSettings
     scheduler: SchedulerSettings
+    reindex: ReindexSettings
     cluster: ClusterSettings
     log: LogSettings
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from kartoteka_contracts.ids import MAX_EXACT_INTEGER, CabinetId
 from kartoteka_contracts.reindex import ReindexMode
+from scheduler.settings import ReindexSettings
 from scheduler.usecases.reindex import Wanted
 
 __all__ = ["make_parser", "wanted"]
@@ -74,6 +75,9 @@ _REINDEX: Final = """\
 Ask for runs now, of given cabinets or of all that are enabled. A run that is under way already is
 joined. No schedule is changed by it.
 
+Where no option says it, the environment does: SCHEDULER_REINDEX_CABINETS (7,8), _MODE and
+_CONFIRM_VANISHED. That is for Jobs, whose arguments are those of the CronJob they are made from.
+
 modes:
   changed  index what is new, changed, or made with older settings; remove what vanished
   full     index everything again but what failed
@@ -93,6 +97,9 @@ examples:
 
   # a run ended as vanish_guard, and the documents are really gone
   python -m scheduler reindex --cabinet 7 --confirm-vanished
+
+  # the same from a Job made of a CronJob
+  SCHEDULER_REINDEX_CABINETS=7 SCHEDULER_REINDEX_CONFIRM_VANISHED=true python -m scheduler reindex
 
 output: one JSON object on stdout: ok, cabinets, due, emitted, seconds, and of named cabinets runs
 (task ids by cabinet). Logs go to stderr.
@@ -127,13 +134,13 @@ def make_parser(settings: str) -> argparse.ArgumentParser:
         type=_cabinet,
         action="append",
         default=[],
-        help="this cabinet, enabled or not; may be repeated (default: all that are enabled)",
+        help="this cabinet, enabled or not; may be repeated (default: SCHEDULER_REINDEX_CABINETS, "
+        "else all that are enabled)",
     )
     reindex.add_argument(
         "--mode",
         choices=[str(mode) for mode in ReindexMode],
-        default=str(ReindexMode.CHANGED),
-        help="which documents (default: %(default)s)",
+        help="which documents (default: SCHEDULER_REINDEX_MODE, else changed)",
     )
     reindex.add_argument(
         "--confirm-vanished",
@@ -143,14 +150,27 @@ def make_parser(settings: str) -> argparse.ArgumentParser:
     return parser
 
 
-def wanted(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> Wanted:
-    """Return what ``reindex`` is to do; ends the process with 2 where that makes no sense."""
-    if parsed.confirm_vanished and not parsed.cabinet:
-        parser.error("--confirm-vanished needs --cabinet: name the cabinets that you looked at")
+def wanted(
+    parser: argparse.ArgumentParser, parsed: argparse.Namespace, settings: ReindexSettings
+) -> Wanted:
+    """Return what ``reindex`` is to do; ends the process with 2 where that makes no sense.
+
+    Args:
+        parser: says what is wrong.
+        parsed: the options, which win.
+        settings: what they leave open.
+    """
+    cabinets = tuple(parsed.cabinet) or settings.cabinets
+    is_confirmed = parsed.confirm_vanished or settings.confirm_vanished
+    if is_confirmed and not cabinets:
+        parser.error(
+            "--confirm-vanished needs --cabinet (in a Job: SCHEDULER_REINDEX_CABINETS): "
+            "name the cabinets that you looked at"
+        )
     return Wanted(
-        cabinets=tuple(parsed.cabinet),
-        mode=ReindexMode(parsed.mode),
-        is_vanishing_confirmed=parsed.confirm_vanished,
+        cabinets=cabinets,
+        mode=settings.mode if parsed.mode is None else ReindexMode(parsed.mode),
+        is_vanishing_confirmed=is_confirmed,
     )
 
 

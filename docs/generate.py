@@ -28,6 +28,9 @@ from scheduler.settings import Settings as SchedulerSettings
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from dashboards import files as dashboards  # noqa: E402 - it lies at the root, and is not installed
+from docs.chart_readme import readme as chart_readme  # noqa: E402 - the same
+from docs.chart_schema import schema as chart_schema  # noqa: E402 - the same
+from docs.chart_values import CHART, read_values  # noqa: E402 - the same
 
 DASHBOARDS = ROOT / "charts" / "kartoteka" / "files" / "dashboards"
 CONTRACTS = ROOT / "libs" / "contracts"
@@ -214,6 +217,15 @@ def pages() -> Mapping[Path, str]:
         ROOT / "docs" / "settings.md": settings_page(),
         ROOT / "README.md": readme(),
         **{DASHBOARDS / name: text for name, text in dashboards().items()},
+        **_chart_pages(),
+    }
+
+
+def _chart_pages() -> Mapping[Path, str]:
+    values = read_values((CHART / "values.yaml").read_text("utf-8"))
+    return {
+        CHART / "values.schema.json": chart_schema(values),
+        CHART / "README.md": chart_readme(values),
     }
 
 

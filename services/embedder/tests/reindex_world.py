@@ -30,6 +30,7 @@ from kartoteka_contracts.reindex import (
 )
 from kartoteka_index.manifest import Manifest
 from kartoteka_index.runs import _point_id
+from kartoteka_runtime.metrics import Metrics
 from kartoteka_runtime.objects import ObjectStore
 from kartoteka_testkit.run_events import reindex_requested
 
@@ -173,7 +174,9 @@ class ReindexWorld(ReconcileWorld):
     def _beat(self) -> None:
         self.beats += 1
 
-    def planner(self, around: Callable[[Any], Any] = plain) -> ReindexRuns:
+    def planner(
+        self, around: Callable[[Any], Any] = plain, *, metrics: Metrics | None = None
+    ) -> ReindexRuns:
         """Return the use case, each of its ports wrapped."""
         return ReindexRuns(
             archive=around(self.objects),
@@ -186,6 +189,7 @@ class ReindexWorld(ReconcileWorld):
             beat=self._beat,
             page_size=self.page_size,
             max_objects=self.most_objects,
+            metrics=metrics,
         )
 
     async def configure(self, *names: str) -> None:

@@ -140,6 +140,7 @@ async def _hire(settings: Settings, health: Health, metrics: Metrics) -> Crew:
         settings.parser,
         tokenizer=model.tokenizer,
         policy=settings.chunk.policy(model.spec.passage_room),
+        metrics=metrics,
     )
     hired: Crew | None = None
     engine = open_engine(
@@ -154,7 +155,7 @@ async def _hire(settings: Settings, health: Health, metrics: Metrics) -> Crew:
     runs = _runs(settings, stores, extractor, log, pulse=pulse, metrics=metrics)
     hired = crew(
         SettleJobs(
-            work=_work(stores, extractor, engine, runs),
+            work=_work(stores, extractor, engine, runs, metrics),
             log=log,
             policy=RetryPolicy(
                 retries=settings.retry.max,
@@ -213,10 +214,17 @@ def _runs(
         beat=pulse.beat,
         max_bulk_lag=settings.planner.max_bulk_lag,
         max_objects=settings.source.max_objects,
+        metrics=metrics,
     )
 
 
-def _work(stores: _Stores, extractor: ExtractorPool, engine: Engine, runs: ReindexRuns) -> DoWork:
+def _work(
+    stores: _Stores,
+    extractor: ExtractorPool,
+    engine: Engine,
+    runs: ReindexRuns,
+    metrics: Metrics,
+) -> DoWork:
     index, bodies, clock = stores.index, stores.objects, SystemClock()
     return DoWork(
         index_document=IndexDocument(
@@ -226,6 +234,7 @@ def _work(stores: _Stores, extractor: ExtractorPool, engine: Engine, runs: Reind
             index=index,
             clock=clock,
             scratch=stores.scratch,
+            metrics=metrics,
         ),
         delete_document=DeleteDocument(index=index, bodies=bodies, clock=clock),
         delete_cabinet=DeleteCabinet(index=index, bodies=bodies, clock=clock),

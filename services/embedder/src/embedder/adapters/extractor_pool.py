@@ -23,11 +23,13 @@ from embedder.adapters.tokenizer import HashTokenizer, TokenizerSource
 from embedder.domain.chunking import ChunkPolicy
 from embedder.domain.fingerprint import fingerprint
 from embedder.domain.parsed import Extraction, Parsed, Rejected
-from embedder.domain.reading import ReadingLimits, Unreadable
+from embedder.domain.reading import Kill, ReadingLimits, Unreadable
 from embedder.ports import StageReport
+from embedder.telemetry import ParserMetrics
 from kartoteka_contracts.errors import DocumentError, UnavailableError
 from kartoteka_contracts.tasks import Stage
 from kartoteka_runtime.logs import get_logger
+from kartoteka_runtime.metrics import Metrics
 
 __all__ = ["MOCK_MEDIA_TYPE", "ExtractorPool"]
 
@@ -50,6 +52,7 @@ class ExtractorPool:
         policy: how to cut.
         extra_extractor: a module whose ``read`` reads :data:`MOCK_MEDIA_TYPE`. Only tests, which
             need a parser that misbehaves on demand, pass one.
+        metrics: of the process.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class ExtractorPool:
         tokenizer: TokenizerSource,
         policy: ChunkPolicy,
         extra_extractor: Path | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._settings = settings
         self._has_extra = extra_extractor is not None
@@ -77,7 +81,9 @@ class ExtractorPool:
             cpu_seconds=int(settings.hard_limit_seconds) + 1,
             extra_extractor=None if extra_extractor is None else str(extra_extractor),
         )
-        self._slots = [_Slot(setup, settings) for _ in range(settings.children)]
+        figures = ParserMetrics(metrics or Metrics())
+        self._slots = [_Slot(setup, settings, figures) for _ in range(settings.children)]
+        figures.watch(lambda: len(self.pids))
         self._free: asyncio.LifoQueue[_Slot] = asyncio.LifoQueue(settings.children)
 
     @property
@@ -214,9 +220,10 @@ class _Deadline:
 class _Slot:
     """The place of one process, and whoever holds it now."""
 
-    def __init__(self, setup: Setup, settings: ParserSettings) -> None:
+    def __init__(self, setup: Setup, settings: ParserSettings, metrics: ParserMetrics) -> None:
         self._setup = setup
         self._settings = settings
+        self._metrics = metrics
         self._coming: asyncio.Task[ExtractorProcess] | None = None
         self._leaving: set[ExtractorProcess] = set()
         """Killed, and perhaps not yet forgotten by the system."""
@@ -239,7 +246,16 @@ class _Slot:
         try:
             with deadline.holds(process):
                 answer = await process.ask(request, report)
+        except ProcessDiedError:
+            self._metrics.killed(Kill.TIMEOUT if deadline.is_over else Kill.CRASHED)
+            raise
+        except asyncio.CancelledError:
+            self._metrics.killed(Kill.CANCELLED)
+            raise
+        else:
             is_usable = isinstance(answer, Parsed | Rejected) and not deadline.is_over
+            if deadline.is_over or isinstance(answer, SoftLimitReached):
+                self._metrics.killed(Kill.TIMEOUT)
             return answer
         finally:
             if not is_usable or process.answered >= self._settings.recycle_after:

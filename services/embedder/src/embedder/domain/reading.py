@@ -1,11 +1,13 @@
 """What an extractor read: clean text, and where pages and headings lie in it."""
 
 from dataclasses import dataclass
+from enum import StrEnum, unique
 
 from embedder.domain.text import clean
 
 __all__ = [
     "Heading",
+    "Kill",
     "PageStart",
     "Reading",
     "ReadingBuilder",
@@ -16,6 +18,17 @@ __all__ = [
 
 _PARAGRAPH = "\n\n"
 _LINE = "\n"
+
+
+@unique
+class Kill(StrEnum):
+    """Why a parser process ended before it had answered."""
+
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    """By itself: a fault in a parser, or more memory than it may have."""
+    CANCELLED = "cancelled"
+    """Nobody wanted the answer any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from kartoteka_contracts.errors import KartotekaError
 from kartoteka_runtime.backoff import Backoff
 from kartoteka_runtime.health import Health
 from kartoteka_runtime.logs import get_logger
+from kartoteka_runtime.loop_lag import LoopLag
 from kartoteka_runtime.metrics import Metrics
 from kartoteka_runtime.signals import stop_signal
 
@@ -69,7 +70,8 @@ class Worker:
         watchdog = Watchdog(beat, seconds=self._limits.watchdog_seconds)
         self._health.hold("group", "no partitions were shared out yet")
         watchdog.start()  # and never stopped: it also ends a process that hangs after this
-        async with self._serving(), _background(beat.run()):
+        lag = LoopLag(self._metrics)
+        async with self._serving(), _background(beat.run()), _background(lag.run()):
             await self._live(stop, beat, watchdog)
 
     async def _live(self, stop: asyncio.Event, beat: LoopBeat, watchdog: Watchdog) -> None:

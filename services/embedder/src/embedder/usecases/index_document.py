@@ -11,9 +11,10 @@ from functools import partial
 from typing import Final
 
 from embedder.domain.job import Job, Lease
-from embedder.domain.outcome import Outcome
+from embedder.domain.outcome import Indexed, Outcome
 from embedder.domain.parsed import Chunk, Parsed, Rejected
 from embedder.ports import Bodies, ChunkIndex, Embedder, Extractor, StageReport, Vectors
+from embedder.telemetry import IndexingMetrics
 from embedder.usecases.conclude import ConcludeWork
 from embedder.usecases.scratch import Scratch
 from embedder.usecases.starts import CountStarts
@@ -26,6 +27,7 @@ from kartoteka_contracts.tasks import Stage
 from kartoteka_index.manifest import Published
 from kartoteka_index.points import ChunkPoint
 from kartoteka_runtime.clock import Clock
+from kartoteka_runtime.metrics import Metrics
 
 __all__ = ["IndexDocument"]
 
@@ -56,6 +58,7 @@ class IndexDocument:
         index: ChunkIndex,
         clock: Clock,
         scratch: Scratch,
+        metrics: Metrics | None = None,
     ) -> None:
         self._bodies = bodies
         self._extractor = extractor
@@ -63,6 +66,7 @@ class IndexDocument:
         self._index = index
         self._clock = clock
         self._scratch = scratch
+        self._metrics = IndexingMetrics(metrics or Metrics())
         self._starts = CountStarts(index)
         self._conclude = ConcludeWork(index=index, bodies=bodies, extractor=extractor, clock=clock)
 
@@ -85,6 +89,8 @@ class IndexDocument:
         except asyncio.CancelledError:
             await self._starts.take_back(attempt)
             raise
+        finally:
+            self._metrics.tried(attempt.watch.seconds)
 
     async def give_up(self, job: Job, code: str, message: str, stage: str) -> Outcome:
         """Record that the work failed for good.
@@ -243,7 +249,10 @@ class IndexDocument:
             raise asyncio.CancelledError(attempt.lease.ended)
         if await self._is_cancelled(attempt):
             return await self._conclude.cancel(attempt)
-        return await self._conclude.publish(attempt, published, parsed)
+        outcome = await self._conclude.publish(attempt, published, parsed)
+        if isinstance(outcome, Indexed):
+            self._metrics.published(attempt.event, attempt.queue, self._clock.now())
+        return outcome
 
     def _published(self, attempt: WorkTry, parsed: Parsed) -> Published:
         event = attempt.event

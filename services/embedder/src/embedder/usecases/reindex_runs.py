@@ -25,6 +25,7 @@ from embedder.planner_ports import (
     SourceStore,
 )
 from embedder.ports import Extractor
+from embedder.telemetry import PlanMetrics
 from embedder.usecases.reindex_emission import BULK, EmitPage
 from embedder.usecases.reindex_ends import ending, left, planned
 from embedder.usecases.reindex_pages import RunPages
@@ -50,6 +51,7 @@ from kartoteka_contracts.reindex import (
 from kartoteka_index.run_state import RunFault, RunState, RunStep
 from kartoteka_runtime.clock import Clock
 from kartoteka_runtime.logs import get_logger
+from kartoteka_runtime.metrics import Metrics
 
 __all__ = ["ReindexRuns"]
 
@@ -91,6 +93,7 @@ class ReindexRuns:
         max_bulk_lag: unprocessed events above which no further page is sent.
         page_size: documents of a page.
         max_objects: objects of a cabinet's sources above which it is refused.
+        metrics: of the process.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class ReindexRuns:
         max_bulk_lag: int = _MAX_BULK_LAG,
         page_size: int = PAGE_SIZE,
         max_objects: int = _MAX_OBJECTS,
+        metrics: Metrics | None = None,
     ) -> None:
         self._archive = archive
         self._index = index
@@ -114,6 +118,7 @@ class ReindexRuns:
         self._backlog = backlog
         self._clock = clock
         self._max_bulk_lag = max_bulk_lag
+        self._metrics = PlanMetrics(metrics or Metrics())
         self._plan = PlanRun(
             archive=archive,
             index=index,
@@ -158,6 +163,7 @@ class ReindexRuns:
             plan = await self._plan.run(pages.cabinet, state.request, epoch_of(state))
         except RunRefusedError as error:
             return await self._end(state, fault=RunFault(code=error.code, message=error.message))
+        self._metrics.planned(plan.counts)
         result = planned(plan)
         if not plan.pages or await pages.is_cabinet_deleted(_epoch(state)):
             return await self._end(state, result=left(result))

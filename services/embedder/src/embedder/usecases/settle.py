@@ -149,6 +149,7 @@ class SettleJobs:
             envelope=Envelope.from_headers(record.headers),
         )
         await self._send_dead_letter(record, letter)
+        self._metrics.rejected(record)
 
     async def _bring_to_end(
         self, job: Job, work: Callable[[], Awaitable[Outcome]], report: "_Progress | None" = None
@@ -187,6 +188,7 @@ class SettleJobs:
                 await self._bury(job, outcome)
             case Continued() | RunEnded() | RunFailed() | RunJoined():
                 await self._settle_run(job, outcome)
+        self._metrics.settled(job, outcome)
 
     async def _settle_run(self, job: Job, outcome: RunOutcome) -> None:
         match outcome:
@@ -229,7 +231,7 @@ class SettleJobs:
         _log.warning(
             "job_postponed", task_id=job.event.task_id, code=code, attempt=attempt, stage=stage
         )
-        self._metrics.postponed(code)
+        self._metrics.postponed(job, code)
         topic = _RUN_TOPIC if isinstance(job.event, RunEvent) else _RETRY_TOPIC
         await self._send(topic, job.event.key, job.record.value or b"", envelope.to_headers())
         if isinstance(job.event, TaskCancellationRequested | RunEvent):

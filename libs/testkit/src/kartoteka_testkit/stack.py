@@ -235,14 +235,11 @@ class Stack:
     async def _first_key(self) -> str:
         """Return a key for everything; made once in a process of tests, since it takes a second."""
         file = Path(self._env["API_KEYS_FILE"])
-        if _FIRST_KEY and not file.exists():
-            key, content = _FIRST_KEY[0]
-            file.touch(mode=0o600)
-            file.write_bytes(content)
-            return key
-        key = await self.create_key("--name", "tests", "--all-scopes", "--all-cabinets")
         if not _FIRST_KEY:
-            _FIRST_KEY.append((key, file.read_bytes()))
+            key = await self.create_key("--name", "tests", "--all-scopes", "--all-cabinets")
+            _FIRST_KEY.append((key, await asyncio.to_thread(file.read_bytes)))
+        key, content = _FIRST_KEY[0]
+        await asyncio.to_thread(_put_private, file, content)
         return key
 
     async def all_ready(self, *, within: float = 60.0) -> None:
@@ -312,3 +309,9 @@ class Stack:
         for service in (*self.schedulers, *self.apis, *self.embedders, self.qdrant):
             await asyncio.to_thread(service.stop)
         await self.broker.stop()
+
+
+def _put_private(file: Path, content: bytes) -> None:
+    """Write a file that only its owner may read."""
+    file.touch(mode=0o600)
+    file.write_bytes(content)

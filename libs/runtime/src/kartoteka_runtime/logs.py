@@ -28,7 +28,7 @@ class LogSettings(Fragment):
     """json, one object a line, for collectors; console for people."""
 
 
-_QUIET: Final = ("aiokafka", "httpx", "httpcore", "faust", "mode", "asyncio")
+_QUIET: Final = ("aiokafka", "httpx", "httpcore", "faust", "mode", "asyncio", "opentelemetry")
 """Libraries whose info lines would drown ours: shown from warning on, unless debugging."""
 
 

@@ -36,7 +36,8 @@ part() {  # part NAME SOURCE...
 part ingest-api services/ingest-api/pyproject.toml
 part scheduler services/scheduler/pyproject.toml
 part embedder services/embedder/pyproject.toml
-part model services/embedder/pyproject.toml --extra model
+part model services/embedder/pyproject.toml --extra model --extra quickstart
+part setup requirements/setup.in
 part local local/pyproject.toml services/ingest-api/pyproject.toml \
     services/embedder/pyproject.toml services/scheduler/pyproject.toml \
     requirements/setup.in --extra model --extra quickstart

@@ -156,6 +156,21 @@ def test_an_export_of_a_folder_is_found_where_the_folder_is_not(
     assert find(local) is not None
 
 
+def test_an_image_without_the_package_of_the_model_takes_its_export(
+    settings: ModelSettings,
+) -> None:
+    bundled = ModelSource(name="tiny", location="/packages/tiny", revision=None, digest="d1")
+    exporter = ModelKey(
+        source=bundled, backend="openvino", versions={"openvino": "1", "sentence-transformers": "6"}
+    )
+    folder = planted(settings, exporter)
+    image = key_of(settings, {"openvino": "1"})
+    could_load_it_from_the_hub = key_of(settings, exporter.versions)
+
+    assert ExportedModel.read(folder, image) is not None
+    assert ExportedModel.read(folder, could_load_it_from_the_hub) is None
+
+
 @pytest.mark.parametrize("form", ["{}", "./{}"], ids=["absolute", "relative"])
 def test_a_path_as_name_is_named_as_its_folder(
     form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -36,6 +36,7 @@ FORMAT: Final = 2
 _META: Final = "meta.json"
 _TOKENIZER: Final = "tokenizer.json"
 _IR: Final = "model.xml"
+_EXPORTER: Final = "sentence-transformers"
 _ERROR_TAIL: Final = 2000
 _SPEC: Final = TypeAdapter(ModelSpec)
 
@@ -81,10 +82,11 @@ class ModelKey:
         """Whether an export is this one.
 
         Libraries that are not installed here (a worker's image holds no torch), and a source
-        folder that is not here, do not matter.
+        that is not here (a folder, or the package of a model that has one), do not matter.
         """
         wanted = self.identity
-        if self.source.digest is None and self.source.location != self.source.name:
+        is_absent = self.source.location != self.source.name or _EXPORTER not in self.versions
+        if self.source.digest is None and is_absent:
             wanted.pop("digest")
         versions = meta.get("versions", {})
         return all(meta.get("identity", {}).get(name) == wanted[name] for name in wanted) and all(
@@ -164,7 +166,7 @@ def ensure(settings: ModelSettings) -> ExportedModel:
     advice = "run: python -m embedder export-model"
     where = f"no exported model {settings.name!r} in {settings.cache_folder}"
     if importlib.util.find_spec("sentence_transformers") is None:
-        raise ExportedModelError(f"{where}; where sentence-transformers is installed, {advice}")
+        raise ExportedModelError(f"{where}; where {_EXPORTER} is installed, {advice}")
     # A process of its own: torch would cost this one 500 MB for good.
     export = subprocess.run(  # noqa: S603 - our own module, by a fixed argument list
         [sys.executable, "-m", "embedder.adapters.model_export", settings.model_dump_json()],

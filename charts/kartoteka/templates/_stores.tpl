@@ -285,3 +285,70 @@ a broker's clients go where it says that it is. */}}
 {{- end -}}
 {{- with $mounts }}{{ toYaml . }}{{ end -}}
 {{- end -}}
+
+{{/*
+Of the pod specs of built-in stores; call with (dict "context" $ "store" .Values.kafka.builtin).
+Nothing of theirs asks the Kubernetes API, and a Service's environment variables, such as KAFKA_PORT,
+would be taken for settings.
+*/}}
+{{- define "kartoteka.builtinPodSpec" -}}
+{{- $defaults := .context.Values.podDefaults -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .context.Values.global.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with .store.nodeSelector | default $defaults.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .store.tolerations | default $defaults.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .store.affinity | default $defaults.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $defaults.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $defaults.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{/*
+volumeClaimTemplates and what goes with them; call with (dict "context" $ "component" "kafka"
+"storage" .Values.kafka.builtin.storage). They can never be changed: no label of a version or of
+somebody's choice. Deleting a release, or scaling it to nothing, deletes no data.
+*/}}
+{{- define "kartoteka.builtinClaim" -}}
+persistentVolumeClaimRetentionPolicy: {whenDeleted: Retain, whenScaled: Retain}
+volumeClaimTemplates:
+  - metadata:
+      name: data
+      labels:
+        {{- include "kartoteka.selectorLabels" . | nindent 8 }}
+    spec:
+      accessModes: [ReadWriteOnce]
+      {{- with .storage.storageClass }}
+      storageClassName: {{ . | quote }}
+      {{- end }}
+      resources:
+        requests:
+          storage: {{ .storage.size }}
+{{- end -}}
+
+{{/* Labels of a built-in store's pods: no version, since a new chart alone is no reason to restart
+what there is only one of. Call as kartoteka.labels. */}}
+{{- define "kartoteka.builtinPodLabels" -}}
+{{ include "kartoteka.selectorLabels" . }}
+app.kubernetes.io/part-of: kartoteka
+{{- with merge (dict) .context.Values.podDefaults.podLabels .context.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

@@ -4,7 +4,7 @@ VENV := .venv/bin
 .DEFAULT_GOAL := help
 MINUTES ?= 3
 SEED ?= 1
-.PHONY: help run test test-model check lint bench bench-reindex ledger ledger-mutants docs lock setup-run setup-test
+.PHONY: help run test test-model test-chart check lint bench bench-reindex ledger ledger-mutants docs lock setup-run setup-test
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,16 +15,19 @@ run: setup-run ## Start the whole system here and index the samples; Ctrl-C stop
 test: setup-test ## Run every check and every test, on real Kafka
 	@$(MAKE) --no-print-directory lint
 	@# The longest first: a file that begins last would be waited for alone.
-	@$(VENV)/pytest -q -n 4 --dist loadfile --no-loadscope-reorder -m "not planted" tests/integration libs local services \
+	@$(VENV)/pytest -q -n 4 --dist loadfile --no-loadscope-reorder -m "not planted and not chart_matrix" tests/integration libs local services \
 		$(filter-out tests/integration/,$(wildcard tests/*/))
 
 test-model: setup-test ## Let everything happen to documents in any order, 2000 runs; find planted bugs
 	@$(VENV)/python -m tests.model $(MODEL)
 	@$(VENV)/pytest -q -n 2 -m planted tests/model
 
+test-chart: setup-test ## Render the chart in every way to install it, with Helm 3 and Helm 4
+	@$(VENV)/pytest -q -n 2 --dist loadfile tests/charts
+
 check: setup-test ## Run the quick part: style, types, layers, unit tests
 	@$(MAKE) --no-print-directory lint
-	@$(VENV)/pytest -q -n 2 --dist loadfile -m "not integration and not planted"
+	@$(VENV)/pytest -q -n 2 --dist loadfile -m "not integration and not planted and not chart_matrix"
 
 lint: ## Check style and types
 	@$(VENV)/ruff check -q . && $(VENV)/ruff format --check -q .

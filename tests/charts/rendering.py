@@ -18,6 +18,14 @@ CHART: Final = ROOT / "charts" / "kartoteka"
 RELEASE: Final = "rag"
 NAMESPACE: Final = "docs"
 
+KINDS: Final = (
+    "gateway.networking.k8s.io/v1",
+    "kafka.strimzi.io/v1",
+    "keda.sh/v1alpha1",
+    "monitoring.coreos.com/v1",
+)
+"""Groups of kinds that the cluster is said to know beside Kubernetes' own."""
+
 Object = dict[str, Any]
 Values = Mapping[str, Any] | Path
 """Values, or an overlay's file."""
@@ -69,7 +77,7 @@ class Renderer:
             RenderError: Helm refused.
             AssertionError: an object is not what Kubernetes takes.
         """
-        options = ["--kube-version", kube_version]
+        options = ["--kube-version", kube_version, *_known(KINDS)]
         options += ["--show-only", show_only] if show_only else []
         key = json.dumps([[_plain(item) for item in values], options], sort_keys=True)
         if key not in self._done:
@@ -95,14 +103,18 @@ class Renderer:
         command = [str(self.helm), "lint", str(CHART), "--strict", *self._value_options(values)]
         return self._output(command)
 
-    def refuses(self, *values: Values) -> str:
+    def refuses(self, *values: Values, kinds: Sequence[str] = KINDS) -> str:
         """Return why Helm refuses the values.
+
+        Args:
+            values: as for rendering.
+            kinds: groups of kinds that the cluster is said to know.
 
         Raises:
             AssertionError: it takes them.
         """
         try:
-            self._run("template", values, ["--kube-version", "1.34"])
+            self._run("template", values, ["--kube-version", "1.34", *_known(kinds)])
         except RenderError as error:
             return str(error)
         raise AssertionError(f"{self.name} took {[_plain(item) for item in values]}")
@@ -129,6 +141,10 @@ class Renderer:
         if run.returncode:
             raise RenderError(run.stdout + run.stderr)
         return run.stdout
+
+
+def _known(kinds: Sequence[str]) -> list[str]:
+    return [part for kind in kinds for part in ("--api-versions", kind)]
 
 
 def _plain(item: Values) -> Any:

@@ -1,11 +1,11 @@
 # Kartoteka. Every target says what it is for; the default one lists them.
 PYTHON ?= python3
 VENV := .venv/bin
-export IMAGE_TOOL TAG BASE WHEELS MODEL MODEL_NAME IMAGE_ARGS
+export IMAGE_TOOL TAG BASE WHEELS BAKE MODEL_NAME IMAGE_ARGS
 .DEFAULT_GOAL := help
 MINUTES ?= 3
 SEED ?= 1
-.PHONY: help run test test-model test-chart images images-e2e test-images check lint bench bench-reindex ledger ledger-mutants e2e docs lock setup-run setup-test
+.PHONY: help run test test-model test-chart images images-stores test-images check lint bench bench-reindex ledger ledger-mutants e2e docs lock setup-run setup-test
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ test-chart: setup-test ## Render the chart in every way to install it, with Helm
 images: ## Build the three images: IMAGE_TOOL=buildah|podman|docker, TAG=, BASE=, see images/build.sh
 	@images/build.sh $(IMAGES)
 
-images-e2e: ## Build the stores' images for clusters that no registry serves
+images-stores: ## Build the stores' images for clusters that no registry serves
 	@images/build.sh e2e-kafka e2e-qdrant e2e-object-storage
 
 test-images: setup-test ## Check the built images: what is in them, how large, that they run

@@ -51,19 +51,17 @@ SOURCELESS: Final = ("kubernetes/client",)
 
 
 def main() -> None:
-    """Remove."""
-    for pattern in UNUSED:
-        for path in SITE.glob(pattern):
-            _remove(path)
-    for name in FOLDERS:
-        for path in sorted(SITE.glob(f"*/**/{name}"), reverse=True):
-            if path.is_dir():
-                _remove(path)
+    """Remove what is listed, strip, and leave generated code as bytecode."""
+    unused = [path for pattern in UNUSED for path in SITE.glob(pattern)]
+    folders = [path for name in FOLDERS for path in SITE.glob(f"*/**/{name}") if path.is_dir()]
+    for path in (*unused, *folders):
+        _remove(path)
     for pattern in FILES:
         for path in SITE.glob(f"**/{pattern}"):
             _remove(path)
     for library in SITE.rglob("*.so*"):
-        strip(library)
+        if not library.is_symlink():
+            strip(library)
     for pattern in SOURCELESS:
         for path in SITE.glob(pattern):
             _drop_sources(path)
@@ -76,7 +74,7 @@ def strip(library: Path) -> None:
     program headers, so that the section headers go too.
     """
     data = bytearray(library.read_bytes())
-    if data[:6] != b"\x7fELF\x02\x01" or library.is_symlink():
+    if data[:6] != b"\x7fELF\x02\x01":
         return
     (first,) = struct.unpack_from("<Q", data, 32)
     size, count = struct.unpack_from("<HH", data, 54)
@@ -100,7 +98,7 @@ def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
     else:
-        path.unlink()
+        path.unlink(missing_ok=True)  # gone with a folder around it
 
 
 if __name__ == "__main__":

@@ -38,6 +38,8 @@ part scheduler services/scheduler/pyproject.toml
 part embedder services/embedder/pyproject.toml
 part model services/embedder/pyproject.toml --extra model --extra quickstart
 part setup requirements/setup.in
+part e2e-qdrant local/pyproject.toml
+part e2e-object-storage requirements/e2e-object-storage.in
 part local local/pyproject.toml services/ingest-api/pyproject.toml \
     services/embedder/pyproject.toml services/scheduler/pyproject.toml \
     requirements/setup.in --extra model --extra quickstart

@@ -1,6 +1,7 @@
 """Metrics of one process, in one registry that is passed in."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import (
@@ -14,7 +15,9 @@ from prometheus_client import (
     generate_latest,
 )
 
-__all__ = ["BYTES", "SECONDS", "Metrics", "process_registry"]
+from kartoteka_runtime.metric_table import Table
+
+__all__ = ["BYTES", "SECONDS", "Definition", "Metrics", "process_registry"]
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 """Buckets for durations: from one produce to the longest parse, in seconds."""
@@ -33,6 +36,17 @@ def process_registry() -> CollectorRegistry:
     return registry
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """What there is to know of a metric before it has a value."""
+
+    name: str
+    """As it is asked for, with its prefix and a counter's ``_total``."""
+    kind: str
+    about: str
+    labels: tuple[str, ...]
+
+
 class Metrics:
     """Defines metrics under the prefix ``kartoteka_`` and renders them.
 
@@ -42,13 +56,17 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry if registry is not None else CollectorRegistry()
+        self.definitions: list[Definition] = []
+        """What was defined here, in order."""
 
     def counter(self, name: str, about: str, labels: Sequence[str] = ()) -> Counter:
         """Define what only grows; Prometheus appends ``_total``."""
+        self._note(f"{name}_total", "counter", about, labels)
         return Counter(name, about, labels, namespace=_NAMESPACE, registry=self.registry)
 
     def gauge(self, name: str, about: str, labels: Sequence[str] = ()) -> Gauge:
         """Define what goes up and down."""
+        self._note(name, "gauge", about, labels)
         return Gauge(name, about, labels, namespace=_NAMESPACE, registry=self.registry)
 
     def histogram(
@@ -60,10 +78,21 @@ class Metrics:
         buckets: Sequence[float] = SECONDS,
     ) -> Histogram:
         """Define a distribution; ``buckets`` are upper bounds in the metric's unit."""
+        self._note(name, "histogram", about, labels)
         return Histogram(
             name, about, labels, namespace=_NAMESPACE, registry=self.registry, buckets=buckets
         )
 
+    def table(self, name: str, about: str, labels: Sequence[str] = ()) -> Table:
+        """Define a gauge of which all values change at once, and may be unknown."""
+        self._note(name, "gauge", about, labels)
+        return Table(f"{_NAMESPACE}_{name}", about, labels, self.registry)
+
     def render(self) -> tuple[bytes, str]:
         """Return the answer to ``GET /metrics`` and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+    def _note(self, name: str, kind: str, about: str, labels: Sequence[str]) -> None:
+        self.definitions.append(
+            Definition(name=f"{_NAMESPACE}_{name}", kind=kind, about=about, labels=tuple(labels))
+        )

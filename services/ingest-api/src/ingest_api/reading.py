@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Self
 
 from ingest_api.adapters.cabinet_catalogue import SqliteCabinets
+from ingest_api.adapters.catalogue_figures import SqliteFigures
 from ingest_api.adapters.http_embedder import HttpEmbedder
 from ingest_api.adapters.http_planner import HttpPlanner
 from ingest_api.adapters.kafka_view import KafkaView
 from ingest_api.adapters.model_index import ModelIndex
 from ingest_api.adapters.sqlite_catalogue import SqliteCatalogue
 from ingest_api.adapters.task_changes import TaskChanges
+from ingest_api.adapters.view_gauges import ViewGauges
 from ingest_api.adapters.view_metrics import ViewMetrics
 from ingest_api.adapters.view_snapshots import SnapshotStore, ViewSnapshots
 from ingest_api.ports import EventLog
@@ -36,6 +38,7 @@ class Reading:
     cabinets: ReadCabinets
     search: Search
     view: KafkaView
+    gauges: ViewGauges
     catalogue: SqliteCatalogue
     changes: TaskChanges
     embedder: HttpEmbedder
@@ -85,6 +88,7 @@ class Reading:
             cabinets=ReadCabinets(catalogue=SqliteCabinets(catalogue), freshness=view, clock=clock),
             search=Search(embedder=embedder, index=index),
             view=view,
+            gauges=ViewGauges(metrics, view=view, counts=SqliteFigures(catalogue), clock=clock),
             catalogue=catalogue,
             changes=changes,
             embedder=embedder,
@@ -93,8 +97,10 @@ class Reading:
         )
 
     async def run(self) -> None:
-        """Keep the view until cancelled."""
-        await self.view.run()
+        """Keep the view, and count what it holds, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.view.run())
+            group.create_task(self.gauges.run())
 
     async def end_streams(self, stopping: asyncio.Event) -> None:
         """End every event stream once the process is about to stop."""

@@ -10,7 +10,7 @@ __all__ = ["FILE_NAME", "connect", "create", "remove"]
 
 _log = get_logger(__name__)
 
-_VERSION: Final = 5
+_VERSION: Final = 6
 FILE_NAME: Final = f"tasks-v{_VERSION}.sqlite"
 """A release with another schema has another file; the view is a cache and is rebuilt."""
 
@@ -44,6 +44,9 @@ CREATE TABLE tasks (
   error TEXT,
   run TEXT,
   ended INTEGER NOT NULL,
+  queue TEXT,
+  backlog TEXT,
+  since_us INTEGER,
   repair INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX tasks_by_age ON tasks (accepted_us DESC, task_id DESC);
@@ -52,6 +55,7 @@ CREATE INDEX tasks_by_document ON tasks (document_id);
 CREATE INDEX tasks_open ON tasks (cabinet_id, document_id) WHERE ended = 0;
 CREATE INDEX tasks_runs ON tasks (cabinet_id, updated_us) WHERE kind = 'reindex';
 CREATE INDEX tasks_ended ON tasks (updated_us) WHERE ended = 1;
+CREATE INDEX tasks_backlog ON tasks (backlog, since_us) WHERE backlog IS NOT NULL;
 CREATE INDEX tasks_to_repair ON tasks (task_id) WHERE repair = 1;
 CREATE TABLE dead_letters (
   number INTEGER NOT NULL,

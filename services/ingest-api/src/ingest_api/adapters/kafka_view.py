@@ -129,8 +129,16 @@ class KafkaView:
         Raises:
             UnavailableError: ``view_behind``: not within the time that a miss may take.
         """
+        await self.reach_end(within=self._settings.miss_wait)
+
+    async def reach_end(self, *, within: float) -> None:
+        """Return once everything acknowledged before this call is in the catalogue.
+
+        Raises:
+            UnavailableError: ``view_behind``: not within so many seconds.
+        """
         try:
-            async with asyncio.timeout(self._settings.miss_wait):
+            async with asyncio.timeout(within):
                 while self._ends is None:
                     await self._advance()
                 ends = await self._ends.ask()
@@ -266,6 +274,8 @@ class KafkaView:
         for topic, count in Counter(record.topic for record in records).items():
             self._metrics.applied(topic, count)
         self._metrics.dropped(applied.dropped)
+        if self.is_caught_up:  # what ended before this process began is no news
+            self._metrics.ended(applied.ended)
         self._metrics.unreadable(len(builder.unreadable))
         for partition, offset, reason in builder.unreadable:
             _log.warning(

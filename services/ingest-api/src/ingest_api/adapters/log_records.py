@@ -1,6 +1,6 @@
 """Kafka records as what a view sees in them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,7 +16,7 @@ from ingest_api.domain.log_batch import (
     Partition,
     TaskSeen,
 )
-from ingest_api.domain.task import Task
+from ingest_api.domain.task import Queue, Task
 from kartoteka_contracts.codec import decode
 from kartoteka_contracts.envelope import Envelope
 from kartoteka_contracts.errors import EventError, MalformedEventError
@@ -38,6 +38,7 @@ __all__ = ["BatchBuilder", "status_event"]
 _DEAD_LETTERS: Final = "documents.dlq"
 _STATUS: Final = "task.status"
 _CABINETS: Final = "cabinets"
+_QUEUES: Final = {"documents.interactive": Queue.INTERACTIVE, "documents.bulk": Queue.BULK}
 _DONE: Final = 1.0
 _NO_STATES: Final = (TaskCancellationRequested, RunContinued)
 """A wish, and a planner's word to itself: neither says how far a task is."""
@@ -123,7 +124,7 @@ def _task_seen(event: Event, record: LogRecord) -> TaskSeen:
     if task.attempt > MAX_EXACT_INTEGER:
         raise MalformedEventError("the attempt is no number of tries")
     return TaskSeen(
-        task=task,
+        task=replace(task, queue=_QUEUES.get(record.topic)),
         is_compacted=record.topic == _STATUS,
         logged_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
     )

@@ -2,8 +2,9 @@
 
 from typing import Any, Final
 
+from ingest_api.domain.figures import Backlog
 from ingest_api.domain.instant import microseconds, moment
-from ingest_api.domain.task import Task
+from ingest_api.domain.task import Queue, Task
 from kartoteka_contracts.events import IndexResult, TaskError
 from kartoteka_contracts.reindex import RunResult
 from kartoteka_contracts.tasks import Stage, TaskKind, TaskStatus
@@ -31,6 +32,9 @@ COLUMNS: Final = (
     "error",
     "run",
     "ended",
+    "queue",
+    "backlog",
+    "since_us",
 )
 """The columns of a task, in the order of both functions below."""
 
@@ -58,7 +62,23 @@ def to_row(task: Task) -> tuple[Any, ...]:
         None if task.error is None else task.error.model_dump_json(),
         None if task.run is None else task.run.model_dump_json(),
         int(task.status.is_end),
+        task.queue,
+        *_backlog(task),
     )
+
+
+def _backlog(task: Task) -> tuple[Backlog | None, int | None]:
+    """Return what an open task waits among, and since when; nothing of one that has ended."""
+    if task.status.is_end or task.kind is None or task.accepted_at is None:
+        return (None, None)
+    # The epoch of work that is done anew is when that was asked for; its document may have been
+    # accepted long ago.
+    since = max(microseconds(task.accepted_at), task.epoch)
+    if task.kind is TaskKind.REINDEX:
+        return (Backlog.RUN, since)
+    if task.status is TaskStatus.RETRYING or task.attempt > 0:
+        return (Backlog.RETRY, since)
+    return (Backlog.BULK if task.queue is Queue.BULK else Backlog.INTERACTIVE, since)
 
 
 def from_row(row: tuple[Any, ...]) -> Task:
@@ -87,5 +107,6 @@ def from_row(row: tuple[Any, ...]) -> Task:
             None if named["result"] is None else IndexResult.model_validate_json(named["result"])
         ),
         error=None if named["error"] is None else TaskError.model_validate_json(named["error"]),
+        queue=None if named["queue"] is None else Queue(named["queue"]),
         run=None if named["run"] is None else RunResult.model_validate_json(named["run"]),
     )

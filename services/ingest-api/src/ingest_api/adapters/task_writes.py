@@ -1,6 +1,7 @@
 """Records about tasks, written into the view's file: one row each, merged from all that came."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,7 +12,7 @@ from ingest_api.domain.instant import microseconds
 from ingest_api.domain.log_batch import Applied, TaskSeen
 from ingest_api.domain.task import Task, is_lower, merged
 from kartoteka_contracts.ids import TaskId
-from kartoteka_contracts.tasks import TaskStatus
+from kartoteka_contracts.tasks import TaskKind, TaskStatus
 
 __all__ = ["TASKS_KEPT", "apply_tasks"]
 
@@ -50,6 +51,7 @@ def apply_tasks(
     states: dict[TaskId, tuple[Task | None, bool]] = {}
     changed: dict[TaskId, tuple[Task, bool]] = {}
     looks_different: set[TaskId] = set()
+    ended = Counter[tuple[TaskKind, TaskStatus]]()
     dropped = to_repair = 0
     for record in records:
         task_id = record.task.task_id
@@ -72,12 +74,23 @@ def apply_tasks(
             dropped += 1
         else:
             looks_different.add(task_id)
+            if state.kind is not None and state.status.is_end and not _is_ended(stored):
+                ended[state.kind, state.status] += 1
         if (state, owed) != (stored, repair):
             to_repair += owed and not repair
             states[task_id] = changed[task_id] = (state, owed)
     db.executemany(_WRITE, [(*to_row(task), int(owed)) for task, owed in changed.values()])
     forget(db, gone, microseconds(now))
-    return Applied(changed=frozenset(looks_different | gone), dropped=dropped, to_repair=to_repair)
+    return Applied(
+        changed=frozenset(looks_different | gone),
+        dropped=dropped,
+        to_repair=to_repair,
+        ended=ended,
+    )
+
+
+def _is_ended(task: Task | None) -> bool:
+    return task is not None and task.status.is_end
 
 
 def _stored(db: sqlite3.Connection, task_id: TaskId) -> tuple[Task | None, bool]:

@@ -1,7 +1,9 @@
 """What the view tells of itself."""
 
+from collections.abc import Mapping
 from typing import Literal
 
+from kartoteka_contracts.tasks import TaskKind, TaskStatus
 from kartoteka_runtime.metrics import Metrics
 
 __all__ = ["ViewMetrics"]
@@ -34,6 +36,23 @@ class ViewMetrics:
             "Lookups of ids that were not in the view, by how they ended",
             ("outcome",),
         )
+        self._ended = metrics.counter(
+            "tasks_ended",
+            "Tasks that have ended since this replica's view had caught up; every replica counts "
+            "all of them",
+            ("kind", "status"),
+        )
+        self._runs_ended = metrics.counter(
+            "reindex_runs_ended",
+            "Reindex runs that have ended since this replica's view had caught up; every replica "
+            "counts all of them",
+            ("status",),
+        )
+        for status in TaskStatus:
+            if status.is_end:
+                self._runs_ended.labels(status)
+                for kind in TaskKind:
+                    self._ended.labels(kind, status)
 
     def lag(self, records: int) -> None:
         """Note how far behind the view is."""
@@ -50,6 +69,13 @@ class ViewMetrics:
     def unreadable(self, records: int) -> None:
         """Note records left out."""
         self._unreadable.inc(records)
+
+    def ended(self, tasks: Mapping[tuple[TaskKind, TaskStatus], int]) -> None:
+        """Note tasks that came to their end."""
+        for (kind, status), count in tasks.items():
+            self._ended.labels(kind, status).inc(count)
+            if kind is TaskKind.REINDEX:
+                self._runs_ended.labels(status).inc(count)
 
     def repaired(self) -> None:
         """Note a state that was written again."""

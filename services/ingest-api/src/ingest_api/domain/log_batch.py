@@ -10,6 +10,7 @@ from ingest_api.domain.task import Task
 from kartoteka_contracts.cabinets import CabinetConfigured
 from kartoteka_contracts.dead_letter import DeadLetter, DeadLetterMark
 from kartoteka_contracts.ids import CabinetId, TaskId
+from kartoteka_contracts.tasks import TaskKind, TaskStatus
 
 __all__ = [
     "Applied",
@@ -99,3 +100,5 @@ class Applied:
     """Records that changed nothing: repeated, overtaken or too old."""
     to_repair: int = 0
     """Records below the stored state that are their key's last on the compacted topic."""
+    ended: Mapping[tuple[TaskKind, TaskStatus], int] = field(default_factory=dict)
+    """Tasks that came to their end, by what they do and how they ended."""

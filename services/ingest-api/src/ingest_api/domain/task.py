@@ -7,6 +7,7 @@ makes the outcome independent of both: the highest record wins, and an end is fi
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum, unique
 from typing import Final
 
 from kartoteka_contracts.events import IndexResult, TaskError
@@ -14,12 +15,20 @@ from kartoteka_contracts.ids import CabinetId, DocumentId, Epoch, TaskId, Versio
 from kartoteka_contracts.reindex import RunResult
 from kartoteka_contracts.tasks import Stage, TaskKind, TaskStatus, rank
 
-__all__ = ["Order", "Task", "is_lower", "merged"]
+__all__ = ["Order", "Queue", "Task", "is_lower", "merged"]
 
 _UPLOADED: Final = Epoch(0)
 
 Order = tuple[int, float, int, float, float]
 """The place of a record among all that can be said of one task."""
+
+
+@unique
+class Queue(StrEnum):
+    """Where the work of a document's task waited at first."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +60,7 @@ class Task:
     replay_of: TaskId | None = None
     """The task that failed, where this one tries its work again."""
     accepted_at: datetime | None = None
+    queue: Queue | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -99,7 +109,16 @@ def merged(stored: Task | None, seen: Task) -> Task:
         filename=state.filename or other.filename,
         replay_of=state.replay_of or other.replay_of,
         accepted_at=state.accepted_at or other.accepted_at,
+        queue=_queue(state, other),
     )
+
+
+def _queue(one: Task, other: Task) -> Queue | None:
+    """Return where the work waited at first: what was lost is sent again, always as bulk."""
+    queues = {one.queue, other.queue}
+    if Queue.INTERACTIVE in queues:
+        return Queue.INTERACTIVE
+    return Queue.BULK if Queue.BULK in queues else None
 
 
 def is_lower(seen: Task, stored: Task) -> bool:

@@ -11,6 +11,7 @@ BROKERS: dict[str, Any] = {
     "mode": "external",
     "external": {"bootstrapServers": "a.example:9093,b.example:9093"},
 }
+MINIMUM: dict[str, Any] = {"minAvailable": 1, "maxUnavailable": ""}
 
 
 def of_kind(objects: list[Object], kind: str) -> dict[str, Object]:
@@ -22,7 +23,7 @@ def of_kind(objects: list[Object], kind: str) -> dict[str, Object]:
 
 
 def scaled(render: Renderer, *values: dict[str, Any]) -> dict[str, Any]:
-    objects = render({"autoscaling": {"engine": "keda"}}, *values, validate=False)
+    objects = render({"autoscaling": {"engine": "keda"}}, *values)
     spec: dict[str, Any] = of_kind(objects, "ScaledObject")["embedder"]["spec"]
     return spec
 
@@ -34,7 +35,7 @@ def scaled(render: Renderer, *values: dict[str, Any]) -> dict[str, Any]:
 def test_one_switch_decides_who_sets_the_number_of_pods(
     render: Renderer, engine: str, scalers: set[str]
 ) -> None:
-    objects = render({"autoscaling": {"engine": engine}}, validate=False)
+    objects = render({"autoscaling": {"engine": engine}})
     assert set(of_kind(objects, "HorizontalPodAutoscaler")) == scalers
     assert set(of_kind(objects, "ScaledObject")) == ({"embedder"} if engine == "keda" else set())
     for deployment in of_kind(objects, "Deployment").values():
@@ -43,7 +44,7 @@ def test_one_switch_decides_who_sets_the_number_of_pods(
 
 @pytest.mark.parametrize("engine", ["hpa", "keda"])
 def test_scalers_name_deployments_that_are_there(render: Renderer, engine: str) -> None:
-    objects = render({"autoscaling": {"engine": engine}}, validate=False)
+    objects = render({"autoscaling": {"engine": engine}})
     names = {item["metadata"]["name"] for item in of_kind(objects, "Deployment").values()}
     for kind in ("HorizontalPodAutoscaler", "ScaledObject"):
         for item in of_kind(objects, kind).values():
@@ -86,7 +87,7 @@ def test_keda_never_takes_the_last_embedder_nor_trusts_a_lag_that_it_cannot_read
 
 def test_keda_has_the_embedders_way_into_kafka(render: Renderer) -> None:
     kafka = {**BROKERS, "sasl": SASL, "tls": {"enabled": True, "caSecret": "authority"}}
-    objects = render({"autoscaling": {"engine": "keda"}, "kafka": kafka}, validate=False)
+    objects = render({"autoscaling": {"engine": "keda"}, "kafka": kafka})
     spec = of_kind(objects, "ScaledObject")["embedder"]["spec"]
     for trigger in spec["triggers"]:
         assert trigger["metadata"]["sasl"] == "scram_sha512"
@@ -112,7 +113,7 @@ def test_keda_has_the_embedders_way_into_kafka(render: Renderer) -> None:
         ({"embedder": {"pdb": {"enabled": False}}}, {"ingest-api"}),
         ({"autoscaling": {"engine": "hpa"}}, {"ingest-api", "embedder"}),
         (
-            {"autoscaling": {"engine": "hpa"}, "embedder": {"pdb": {"minAvailable": 1}}},
+            {"autoscaling": {"engine": "hpa"}, "embedder": {"pdb": MINIMUM}},
             {"ingest-api"},
         ),
     ],
@@ -127,8 +128,8 @@ def test_budgets_are_made_where_they_cannot_hold_up_a_drain(
         assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
-def test_a_minimum_stands_instead_of_the_default_maximum(render: Renderer) -> None:
-    values = {"embedder": {"pdb": {"minAvailable": "50%"}}}
+def test_a_minimum_stands_instead_of_a_maximum(render: Renderer) -> None:
+    values = {"embedder": {"pdb": {**MINIMUM, "minAvailable": "50%"}}}
     spec = of_kind(render(values), "PodDisruptionBudget")["embedder"]["spec"]
     assert spec["minAvailable"] == "50%"
     assert "maxUnavailable" not in spec

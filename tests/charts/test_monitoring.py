@@ -17,7 +17,7 @@ def of_kind(objects: list[Object], kind: str) -> list[Object]:
 
 
 def alerts(render: Renderer, **values: Any) -> list[dict[str, Any]]:
-    objects = render({"alerts": {"enabled": True, **values}}, validate=False)
+    objects = render({"alerts": {"enabled": True, **values}})
     (rule,) = of_kind(objects, "PrometheusRule")
     return [item for group in rule["spec"]["groups"] for item in group["rules"] if "alert" in item]
 
@@ -29,7 +29,7 @@ def test_nothing_is_made_for_operators_that_may_not_be_there(render: Renderer) -
 
 def test_monitors_find_a_named_port_of_what_they_select(render: Renderer) -> None:
     on = {"enabled": True, "labels": {"release": "prometheus"}}
-    objects = render({"metrics": {"serviceMonitor": on, "podMonitor": on}}, validate=False)
+    objects = render({"metrics": {"serviceMonitor": on, "podMonitor": on}})
     (services,) = of_kind(objects, "ServiceMonitor")
     (pods,) = of_kind(objects, "PodMonitor")
     assert {item["metadata"]["labels"]["release"] for item in (services, pods)} == {"prometheus"}
@@ -68,7 +68,7 @@ def test_every_dashboard_is_a_config_map_as_it_is_in_the_file(helm: Renderer) ->
 
 
 def test_rules_are_those_of_the_file_with_prometheus_own_braces(helm: Renderer) -> None:
-    objects = helm({"alerts": {"enabled": True}}, validate=False)
+    objects = helm({"alerts": {"enabled": True}})
     (rule,) = of_kind(objects, "PrometheusRule")
     assert rule["spec"]["groups"] == ALERTS["groups"]
     assert "{{ $labels." in json.dumps(rule)
@@ -100,7 +100,7 @@ def test_a_change_of_an_alert_that_is_not_there_is_refused(render: Renderer) -> 
 @pytest.mark.parametrize("key", ["serviceMonitor", "podMonitor"])
 def test_relabelings_are_taken_over(render: Renderer, key: str) -> None:
     rule = [{"sourceLabels": ["a"], "targetLabel": "b"}]
-    objects = render({"metrics": {key: {"enabled": True, "relabelings": rule}}}, validate=False)
+    objects = render({"metrics": {key: {"enabled": True, "relabelings": rule}}})
     (monitor,) = [item for item in objects if item["kind"].lower() == key.lower()]
     spec = monitor["spec"]
     (endpoint,) = spec.get("endpoints") or spec["podMetricsEndpoints"]

@@ -141,14 +141,19 @@ def test_the_api_may_be_closed_to_all_but_some(render: Renderer) -> None:
 def test_kedas_operator_reads_the_built_in_kafka_only_where_it_scales(render: Renderer) -> None:
     operator = Endpoint(port=9092, labels={"app": "keda-operator"}, namespace="keda")
     for engine, expected in {"keda": True, "hpa": False}.items():
-        objects = render({"autoscaling": {"engine": engine}}, validate=False)
+        objects = render({"autoscaling": {"engine": engine}})
         assert allows(objects, "Ingress", by_component(objects)["kafka"], operator) == expected
 
 
-def test_strimzis_pods_are_reached_by_the_operators_own_label(render: Renderer) -> None:
-    objects = render({"kafka": {"mode": "strimzi"}}, validate=False)
+@pytest.mark.parametrize(("tls", "port"), [(False, 9092), (True, 9093)])
+def test_strimzis_pods_are_reached_by_the_operators_own_label(
+    render: Renderer, *, tls: bool, port: int
+) -> None:
+    copies = {"replicationFactor": 3, "minInsyncReplicas": 2}
+    objects = render({"kafka": {"mode": "strimzi", "tls": {"enabled": tls}, **copies}})
     kafka = next(item for item in objects if item["kind"] == "Kafka")
-    broker = Endpoint(port=9092, labels={"strimzi.io/cluster": kafka["metadata"]["name"]})
+    assert port in {listener["port"] for listener in kafka["spec"]["kafka"]["listeners"]}
+    broker = Endpoint(port=port, labels={"strimzi.io/cluster": kafka["metadata"]["name"]})
     known = by_component(objects)
     for component in ("ingest-api", "embedder", "scheduler", "reindex", "reconcile", "topics"):
         assert allows(objects, "Egress", known[component], broker)

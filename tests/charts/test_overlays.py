@@ -43,7 +43,7 @@ def test_one_machine_has_one_of_each_and_no_budgets(helm: Renderer) -> None:
 
 
 def test_production_has_copies_and_scales_and_is_watched(helm: Renderer) -> None:
-    objects = helm(overlay("production"), overlay("external"), validate=False)
+    objects = helm(overlay("production"), overlay("external"))
     assert "StatefulSet" not in kinds(objects)
     assert kinds(objects) >= {
         "NetworkPolicy",
@@ -74,7 +74,7 @@ def test_production_can_scale_without_keda(render: Renderer) -> None:
 
 
 def test_uploads_under_way_fit_into_productions_memory(render: Renderer) -> None:
-    objects = render(overlay("production"), overlay("external"), validate=False)
+    objects = render(overlay("production"), overlay("external"))
     (api,) = [
         item["spec"]
         for item in objects
@@ -86,7 +86,7 @@ def test_uploads_under_way_fit_into_productions_memory(render: Renderer) -> None
 
 
 def test_what_must_outlive_a_zone_never_shares_one(helm: Renderer) -> None:
-    objects = helm(overlay("ha"), STORES, validate=False)
+    objects = helm(overlay("ha"), STORES)
     spec = embedder(objects)
     spread = spec["template"]["spec"]["topologySpreadConstraints"]
     assert {item["topologyKey"]: item["whenUnsatisfiable"] for item in spread} == {

@@ -38,7 +38,7 @@ def test_an_ingress_leads_to_the_api_by_a_port_that_is_there(render: Renderer) -
 def test_a_route_leads_to_the_api_and_sets_no_limit_of_time(render: Renderer) -> None:
     parent = {"name": "public", "namespace": "gateways", "sectionName": "https"}
     route = {"enabled": True, "parentRefs": [parent], "hostnames": ["docs.example"]}
-    objects = render({"httpRoute": route, "ingestApi": {"service": {"port": 8000}}}, validate=False)
+    objects = render({"httpRoute": route, "ingestApi": {"service": {"port": 8000}}})
     spec = the(objects, "HTTPRoute")["spec"]
     assert (spec["parentRefs"], spec["hostnames"]) == ([parent], ["docs.example"])
     (rule,) = spec["rules"]

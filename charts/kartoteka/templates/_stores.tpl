@@ -298,7 +298,7 @@ enableServiceLinks: false
 {{- with .context.Values.global.imagePullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ if kindIs "string" . }}{{ . }}{{ else }}{{ .name }}{{ end }}
   {{- end }}
 {{- end }}
 {{- with .store.nodeSelector | default $defaults.nodeSelector }}

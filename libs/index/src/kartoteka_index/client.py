@@ -1,4 +1,6 @@
-from typing import ClassVar
+import ssl
+from pathlib import Path
+from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr
 from qdrant_client import AsyncQdrantClient
@@ -17,6 +19,8 @@ class QdrantSettings(Fragment):
     """Base URL of Qdrant's REST interface, as ``http://qdrant:6333``."""
     api_key: SecretStr | None = None
     """Sent in the ``api-key`` header; unset where Qdrant has no key."""
+    ca_file: Path | None = None
+    """PEM file of the authority that signed Qdrant's certificate; the system's when unset."""
     timeout_seconds: int = Field(default=30, gt=0)
     """Seconds that one call may take; longer hides an outage, shorter fails large batches."""
     collection: str = Field(default="kartoteka", pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")
@@ -35,8 +39,15 @@ class QdrantSettings(Fragment):
 
 
 def connect(settings: QdrantSettings) -> AsyncQdrantClient:
-    """Return a client; it connects with its first call."""
+    """Return a client; it connects with its first call.
+
+    Raises:
+        OSError: the authority's file cannot be read, or is no PEM file (``ssl.SSLError``).
+    """
     key = settings.api_key
+    tls: dict[str, Any] = {}
+    if settings.ca_file is not None:
+        tls["verify"] = ssl.create_default_context(cafile=settings.ca_file)
     return AsyncQdrantClient(
         url=settings.url,
         prefer_grpc=False,
@@ -44,4 +55,5 @@ def connect(settings: QdrantSettings) -> AsyncQdrantClient:
         timeout=settings.timeout_seconds,
         # The check is a blocking request at construction; Index.ensure looks at the server instead.
         check_compatibility=False,
+        **tls,
     )

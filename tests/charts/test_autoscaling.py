@@ -52,6 +52,20 @@ def test_scalers_name_deployments_that_are_there(render: Renderer, engine: str) 
             assert (target["kind"], target["name"] in names) == ("Deployment", True)
 
 
+def test_cpu_is_that_of_our_own_container_whatever_runs_beside_it(render: Renderer) -> None:
+    objects = render({"autoscaling": {"engine": "hpa"}})
+    deployments = of_kind(objects, "Deployment")
+    for name, item in of_kind(objects, "HorizontalPodAutoscaler").items():
+        (metric,) = item["spec"]["metrics"]
+        pod = deployments[name]["spec"]["template"]["spec"]
+        (container,) = [
+            item
+            for item in pod["containers"]
+            if item["name"] == metric["containerResource"]["container"]
+        ]
+        assert "cpu" in container["resources"]["requests"]
+
+
 @pytest.mark.parametrize("engine", ["hpa", "keda"])
 def test_embedders_go_late_and_one_by_one(render: Renderer, engine: str) -> None:
     if engine == "keda":

@@ -117,6 +117,14 @@ def test_external_stores_may_be_narrowed_to_a_network(render: Renderer) -> None:
     assert not allows(objects, "Egress", embedder, stranger)
 
 
+def test_the_platforms_own_credentials_are_got_from_the_node(render: Renderer) -> None:
+    secret = {"objectStorage": {"credentials": {"existingSecret": "s3"}}}
+    for values, expected in (({}, True), (secret, False)):
+        objects = render(EXTERNAL, values)
+        embedder = by_component(objects)["embedder"]
+        assert allows(objects, "Egress", embedder, Endpoint(port=80)) == expected
+
+
 def test_prometheus_gets_to_metrics_and_a_stranger_to_the_api_only(render: Renderer) -> None:
     objects = render()
     known = by_component(objects)

@@ -91,6 +91,13 @@ external stores.
 {{- $external = true -}}
 {{- end -}}
 {{- end -}}
+{{- if and .objects (not (include "kartoteka.objects.secret" .context)) }}
+# The platform's own credentials come from its metadata service, on the node.
+- to:
+    - ipBlock: {cidr: 169.254.0.0/16}
+    - ipBlock: {cidr: "fd00:ec2::/32"}
+  ports: [{protocol: TCP, port: 80}, {protocol: TCP, port: 988}]
+{{- end -}}
 {{- if and .sources $values.sources.allowedUrls -}}
 {{- $external = true -}}
 {{- end -}}

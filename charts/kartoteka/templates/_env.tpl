@@ -172,11 +172,13 @@ The spec of a pod of ours. Call with a dict:
   qdrant, objects: whether it speaks to them; Kafka it always does
   tmpSize; volumes, volumeMounts (YAML texts); container (YAML text: ports, probes, lifecycle)
   automount, restartPolicy, graceSeconds, spread: optional
+  isMute: whether it neither logs nor traces
 */}}
 {{- define "kartoteka.podSpec" -}}
 {{- $workload := .workload -}}
 {{- $stores := dict "context" .context "kafka" true "qdrant" (default false .qdrant) "objects" (default false .objects) -}}
-{{- $own := concat (list (include "kartoteka.commonEnv" .context) (include "kartoteka.storeEnv" $stores)) (.env | default list) -}}
+{{- $own := concat (list (include "kartoteka.storeEnv" $stores)) (.env | default list) -}}
+{{- if not .isMute -}}{{- $own = prepend $own (include "kartoteka.commonEnv" .context) -}}{{- end -}}
 serviceAccountName: {{ .serviceAccountName }}
 automountServiceAccountToken: {{ default false .automount }}
 # Service links would set KAFKA_PORT and the like, which read as settings.

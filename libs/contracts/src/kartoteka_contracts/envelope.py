@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Self
 
-__all__ = ["Envelope"]
+__all__ = ["Envelope", "traced"]
 
 _EVENT_ID: Final = "event_id"
 _TRACEPARENT: Final = "traceparent"
@@ -63,6 +63,16 @@ class Envelope:
             not_before_ms=_natural(found.get(_NOT_BEFORE)),
             first_failed_at_ms=_natural(found.get(_FIRST_FAILED_AT)),
         )
+
+
+def traced(
+    headers: Iterable[tuple[str, bytes]], traceparent: str | None
+) -> tuple[tuple[str, bytes], ...]:
+    """Return a record's headers with its trace context; what they carry already stays."""
+    own = tuple(headers)
+    if traceparent is None or any(name == _TRACEPARENT for name, _ in own):
+        return own
+    return (*own, (_TRACEPARENT, traceparent.encode()))
 
 
 def _text(number: int | None) -> str | None:

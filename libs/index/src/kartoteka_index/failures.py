@@ -10,6 +10,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from kartoteka_contracts.errors import KartotekaError, UnavailableError
 from kartoteka_runtime.backoff import Backoff
+from kartoteka_runtime.tracing import SpanKind, child
 
 __all__ = ["attempt"]
 
@@ -30,21 +31,24 @@ async def attempt(operation: str, request: Callable[[], Awaitable[T]]) -> T:
     """Make one idempotent request, twice more where Qdrant did not take it.
 
     A request that timed out is not repeated here: it may still be under way, and whoever waits has
-    waited long enough.
+    waited long enough. It is a span of whatever is traced here.
 
     Raises:
         UnavailableError: ``index_unavailable``.
         KartotekaError: ``internal``, where Qdrant refused the request as wrong.
     """
     tries = 0
-    while True:
-        try:
-            return await request()
-        except _VENDOR as error:
-            if tries == _RETRIES or not _passes(error):
-                raise _ours(operation, error) from error
-        await asyncio.sleep(_BACKOFF.delay(tries))
-        tries += 1
+    with child(f"qdrant {operation}", kind=SpanKind.CLIENT) as span:
+        span.set({"db.system.name": "qdrant"})
+        while True:
+            try:
+                return await request()
+            except _VENDOR as error:
+                if tries == _RETRIES or not _passes(error):
+                    raise _ours(operation, error) from error
+            await asyncio.sleep(_BACKOFF.delay(tries))
+            tries += 1
+            span.note(tried_again=tries)
 
 
 def _passes(error: Exception) -> bool:

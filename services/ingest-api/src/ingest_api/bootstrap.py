@@ -32,6 +32,7 @@ from kartoteka_runtime.objects import ObjectStore
 from kartoteka_runtime.producer import Producer
 from kartoteka_runtime.producer_metrics import ProducerMetrics
 from kartoteka_runtime.topics_gate import keep_checked
+from kartoteka_runtime.tracing import Tracer, open_tracer
 
 __all__ = ["Service", "build"]
 
@@ -49,6 +50,7 @@ class Service:
     health: Health
     metrics: Metrics
     telemetry: Telemetry
+    tracer: Tracer
     keys: KeyFile
     gate: UploadGate
     archive: ObjectArchive
@@ -106,6 +108,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
         health=health,
         metrics=metrics,
         telemetry=telemetry,
+        tracer=open_tracer(settings.tracing, service="ingest-api"),
         keys=keys,
         gate=gate,
         archive=archive,
@@ -146,6 +149,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
     finally:
         await reading.close()
         await producer.stop()
+        await service.tracer.close()
 
 
 def _holding(health: Health, name: str) -> Callable[[str | None], None]:

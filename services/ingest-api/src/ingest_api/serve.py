@@ -56,6 +56,7 @@ def application(service: Service) -> FastAPI:
         keys=service.keys,
         telemetry=service.telemetry,
         clock=service.clock,
+        tracer=service.tracer,
         docs=settings.api.docs,
         receive=ReceivePolicy(
             timeout=settings.api.receive_timeout,

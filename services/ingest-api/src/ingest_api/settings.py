@@ -15,6 +15,7 @@ from kartoteka_runtime.logs import LogSettings
 from kartoteka_runtime.objects import ObjectStoreSettings
 from kartoteka_runtime.producer import ProducerSettings
 from kartoteka_runtime.source_settings import SourceSettings
+from kartoteka_runtime.tracing import TracingSettings
 
 __all__ = [
     "ApiSettings",
@@ -146,6 +147,7 @@ class Settings:
     embeddings: EmbeddingsSettings
     search: SearchSettings
     sources: SourceSettings
+    tracing: TracingSettings
 
     @classmethod
     def fragments(cls) -> tuple[type[Fragment], ...]:

@@ -29,6 +29,7 @@ class _StoredClaim(BaseModel):
 
     digest: str
     record: DocumentRecord
+    traceparent: str | None = None
 
 
 class ObjectArchive:
@@ -74,11 +75,13 @@ class ObjectArchive:
             stored = _StoredClaim.model_validate_json(content)
         except ValidationError as error:
             raise RequestError("idempotency_mismatch") from error
-        return Claim(digest=stored.digest, record=stored.record)
+        return Claim(digest=stored.digest, record=stored.record, traceparent=stored.traceparent)
 
     async def create_claim(self, key: str, claim: Claim) -> bool:
         """Write a claim create-if-absent."""
-        stored = _StoredClaim(digest=claim.digest, record=claim.record)
+        stored = _StoredClaim(
+            digest=claim.digest, record=claim.record, traceparent=claim.traceparent
+        )
         return await self._objects.create(key, stored.model_dump_json().encode())
 
     async def newest_record(self, cabinet: CabinetId, document: DocumentId) -> Record | None:

@@ -25,6 +25,8 @@ class Claim:
     """Of the request, as :func:`request_digest` makes it."""
     record: DocumentRecord
     """Counts once it stands in object storage under its version."""
+    traceparent: str | None = None
+    """The trace of the request that claimed it: repetitions send their event as a part of it."""
 
 
 def idempotency_key_of(text: str) -> str:

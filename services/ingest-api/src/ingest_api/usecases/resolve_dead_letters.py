@@ -15,9 +15,11 @@ from ingest_api.domain.replay import Replay, replay_of
 from ingest_api.letter_ports import JobLog, LetterPlace, LetterReader
 from ingest_api.usecases.read_dead_letters import LetterWish, ReadDeadLetters
 from kartoteka_contracts.dead_letter import DeadLetterMark, Resolution
+from kartoteka_contracts.envelope import traced
 from kartoteka_contracts.errors import KartotekaError, RequestError, UnavailableError
 from kartoteka_contracts.ids import TaskId
 from kartoteka_runtime.clock import Clock
+from kartoteka_runtime.tracing import linked, traceparent
 
 __all__ = ["Choice", "LetterOutcome", "Outcomes", "ResolveDeadLetters"]
 
@@ -154,7 +156,9 @@ class ResolveDeadLetters:
         if is_dry:
             return LetterOutcome(id=letter.id, task_id=plan.task_id)
         try:
-            await self._log.send(plan.topic, key=plan.key, value=plan.value, headers=plan.headers)
+            with linked("replay document", task_id=plan.task_id):
+                headers = traced(plan.headers, traceparent())
+                await self._log.send(plan.topic, key=plan.key, value=plan.value, headers=headers)
         except KartotekaError as error:
             return LetterOutcome(id=letter.id, error=error)
         return await self._marked(letter, Resolution.REPLAYED, plan.task_id)

@@ -50,6 +50,8 @@ class Acceptance:
     record: DocumentRecord
     is_repeat: bool = False
     """Whether an earlier request was accepted as this, and is answered once more."""
+    traceparent: str | None = None
+    """The trace that its work belongs to."""
 
 
 class Submit:
@@ -157,7 +159,7 @@ class Submit:
         while not await self._archive.create_record(record):
             record = await self.redraft(record)
         await self.publish(record, traceparent=traceparent)
-        return Acceptance(record=record)
+        return Acceptance(record=record, traceparent=traceparent)
 
     async def draft(self, body: StoredBody, metadata: dict[str, Any]) -> DocumentRecord:
         """Return the record that the body would get now; nothing is written."""

@@ -79,16 +79,18 @@ class SubmitOnce:
             UnavailableError: as :meth:`Submit.accept`; the same request again finishes it.
         """
         try:
-            acceptance = await self._settle(body, metadata)
+            acceptance = await self._settle(body, metadata, traceparent)
         except RequestError:
             await self._submit.discard([body])
             raise
         if acceptance.record.body_key != body.key:
             await self._submit.discard([body])
-        await self._submit.publish(acceptance.record, traceparent=traceparent)
+        await self._submit.publish(acceptance.record, traceparent=acceptance.traceparent)
         return acceptance
 
-    async def _settle(self, body: StoredBody, metadata: dict[str, Any]) -> Acceptance:
+    async def _settle(
+        self, body: StoredBody, metadata: dict[str, Any], traceparent: str | None
+    ) -> Acceptance:
         """Walk along the claims to the one whose record stands, claiming what is free."""
         digest = request_digest(
             sha256=body.sha256,
@@ -109,14 +111,18 @@ class SubmitOnce:
                     record = await self._submit.draft(body, metadata)
                 else:
                     record = await self._submit.redraft(taken)
-                mine = Claim(digest=digest, record=record)
+                mine = Claim(digest=digest, record=record, traceparent=traceparent)
                 if not await self._claims.create_claim(place, mine):
                     continue  # somebody was faster: read what they wrote
                 claim = mine
             if claim.digest != digest:
                 raise RequestError("idempotency_mismatch")
             if await self._submit.settle(claim.record):
-                return Acceptance(record=claim.record, is_repeat=is_repeat)
+                return Acceptance(
+                    record=claim.record,
+                    is_repeat=is_repeat,
+                    traceparent=claim.traceparent or traceparent,
+                )
             # Another upload took the version: the next claim is for the next one.
             taken, claim, n = claim.record, None, n + 1
 

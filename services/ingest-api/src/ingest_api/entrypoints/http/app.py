@@ -1,17 +1,19 @@
 """The FastAPI application: routers behind the same doors, errors and limits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
 from ingest_api.entrypoints.http import docs_page, problems, security
 from ingest_api.entrypoints.http.description import DescribedApp
 from ingest_api.entrypoints.http.receive_deadline import ReceiveDeadline, ReceivePolicy
 from ingest_api.entrypoints.http.request_context import RequestContext
+from ingest_api.entrypoints.http.trace import about_path
 from ingest_api.ports import KeyRing
 from ingest_api.telemetry import Telemetry
 from kartoteka_runtime.clock import Clock
+from kartoteka_runtime.tracing import Tracer
 
 __all__ = ["Edge", "create_app"]
 
@@ -35,6 +37,7 @@ class Edge:
     clock: Clock
     receive: ReceivePolicy
     docs: bool = True
+    tracer: Tracer = field(default_factory=Tracer)
 
 
 def create_app(edge: Edge, *routers: APIRouter) -> FastAPI:
@@ -52,8 +55,10 @@ def create_app(edge: Edge, *routers: APIRouter) -> FastAPI:
     security.install(app.state, edge.keys)
     problems.install(app)
     for router in routers:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(about_path)])
     # The last one added is the outermost.
     app.add_middleware(ReceiveDeadline, policy=edge.receive, clock=edge.clock)
-    app.add_middleware(RequestContext, telemetry=edge.telemetry, clock=edge.clock)
+    app.add_middleware(
+        RequestContext, telemetry=edge.telemetry, clock=edge.clock, tracer=edge.tracer
+    )
     return app

@@ -13,7 +13,7 @@ from ingest_api.entrypoints.http.path_ids import cabinet_in_path
 from ingest_api.entrypoints.http.problems import responses
 from ingest_api.entrypoints.http.query_parameters import only
 from ingest_api.entrypoints.http.security import AUTH_CODES, require
-from ingest_api.entrypoints.http.trace import traceparent_of
+from ingest_api.entrypoints.http.trace import about, traceparent_of
 from ingest_api.entrypoints.http.wording import public_words
 from ingest_api.usecases.reindex import Reindex
 from kartoteka_contracts.ids import DocumentId
@@ -145,6 +145,7 @@ def router(reindex: Reindex) -> APIRouter:
         asked = await reindex.request(
             principal, cabinet_in_path(cabinet_id), wish, traceparent=traceparent_of(request)
         )
+        about(request, task_id=asked.task_id)
         response.headers["Location"] = f"/rag/task/{asked.task_id}"
         return RunAccepted(message=_JOINED if asked.is_joined else _BEGUN, task_id=asked.task_id)
 

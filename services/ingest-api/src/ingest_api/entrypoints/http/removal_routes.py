@@ -11,7 +11,7 @@ from ingest_api.entrypoints.http.path_ids import cabinet_in_path, document_in_pa
 from ingest_api.entrypoints.http.problems import responses
 from ingest_api.entrypoints.http.query_parameters import only
 from ingest_api.entrypoints.http.security import AUTH_CODES, require
-from ingest_api.entrypoints.http.trace import traceparent_of
+from ingest_api.entrypoints.http.trace import about, traceparent_of
 from ingest_api.usecases.cancel import CANCELLING, Cancel
 from ingest_api.usecases.delete import Delete
 from kartoteka_contracts.errors import RequestError
@@ -137,6 +137,7 @@ def router(delete: Delete, cancel: Cancel) -> APIRouter:
             cabinet_id=None if cabinet_id is None else cabinet_in_path(cabinet_id),
             traceparent=traceparent_of(request),
         )
+        about(request, task_id=record.task_id, cabinet_id=record.cabinet_id)
         response.headers["Location"] = f"/rag/task/{record.task_id}"
         return DocumentDeletion(
             task_id=record.task_id,
@@ -176,6 +177,7 @@ def router(delete: Delete, cancel: Cancel) -> APIRouter:
                 f"if that is meant, add ?confirm={cabinet.cabinet_id}",
             )
         event = await delete.cabinet(cabinet, traceparent=traceparent_of(request))
+        about(request, task_id=event.task_id)
         response.headers["Location"] = f"/rag/task/{event.task_id}"
         return CabinetDeletion(
             task_id=event.task_id, cabinet_id=event.cabinet_id, version=event.version

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -17,6 +17,7 @@ from ingest_api.domain.access import Principal, Scope, authorise
 from ingest_api.entrypoints.http.problems import responses
 from ingest_api.entrypoints.http.query_parameters import only
 from ingest_api.entrypoints.http.security import AUTH_CODES, require
+from ingest_api.entrypoints.http.trace import about
 from ingest_api.usecases.search import Question, Search
 from kartoteka_contracts.ids import (
     MAX_EXACT_INTEGER,
@@ -193,12 +194,15 @@ def router(search: Search) -> APIRouter:
         summary="Search a cabinet",
         dependencies=[Depends(only())],
     )
-    async def search_cabinet(body: SearchRequest, principal: _Searcher) -> SearchAnswer:
+    async def search_cabinet(
+        request: Request, body: SearchRequest, principal: _Searcher
+    ) -> SearchAnswer:
         """Return the nearest pieces of the cabinet's documents, nearest first.
 
         A document that is indexed anew meanwhile answers with its old version or its new one,
         never with both.
         """
+        about(request, cabinet_id=body.cabinet_id)
         cabinet = authorise(principal, Scope.SEARCH, CabinetId(body.cabinet_id))
         hits = await search.ask(
             cabinet,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, JsonValue
+from structlog.contextvars import bound_contextvars
 
 from ingest_api.domain.access import Principal, Scope, authorise
 from ingest_api.domain.admission import UploadGate
@@ -16,7 +17,7 @@ from ingest_api.entrypoints.http.multipart import Form, FormLimits, boundary_of
 from ingest_api.entrypoints.http.problems import log_reason, responses
 from ingest_api.entrypoints.http.query_parameters import only
 from ingest_api.entrypoints.http.security import AUTH_CODES, require
-from ingest_api.entrypoints.http.trace import traceparent_of
+from ingest_api.entrypoints.http.trace import about
 from ingest_api.entrypoints.http.upload_form import Received, UploadForm
 from ingest_api.entrypoints.http.wording import public_words
 from ingest_api.ports import Claims
@@ -24,7 +25,9 @@ from ingest_api.telemetry import Telemetry
 from ingest_api.usecases.submit import Acceptance, StoredBody, Submit
 from ingest_api.usecases.submit_once import SubmitOnce
 from kartoteka_contracts.errors import KartotekaError, RequestError, UnavailableError
+from kartoteka_contracts.ids import document_id
 from kartoteka_contracts.records import DocumentRecord
+from kartoteka_runtime.tracing import child, traceparent
 
 __all__ = ["BATCH_PATH", "FORM_OVERHEAD", "SINGLE_PATH", "Intake", "router"]
 
@@ -170,11 +173,18 @@ def router(intake: Intake) -> APIRouter:
         form = _form(intake, submit, principal, cabinet_id, is_batch=False)
         with intake.gate.admitted(_announced(request, intake.limits, is_batch=False)):
             await _receive(intake, submit, request, form, is_batch=False)
-            accepted = await _commit(intake, submit, request, form.bodies[0], form.metadata)
-        response.headers["Location"] = f"/rag/task/{accepted.record.task_id}"
+            accepted = await _commit(intake, submit, form.bodies[0], form.metadata)
+        record = accepted.record
+        about(
+            request,
+            task_id=record.task_id,
+            cabinet_id=record.cabinet_id,
+            document_id=record.document_id,
+        )
+        response.headers["Location"] = f"/rag/task/{record.task_id}"
         if accepted.is_repeat:
             response.headers[REPLAYED] = "true"
-        return Accepted(**_entry(accepted.record).model_dump())
+        return Accepted(**_entry(record).model_dump())
 
     @routes.post(
         BATCH_PATH,
@@ -198,7 +208,7 @@ def router(intake: Intake) -> APIRouter:
         form = _form(intake, submit, principal, cabinet_id, is_batch=True)
         with intake.gate.admitted(_announced(request, intake.limits, is_batch=True)):
             await _receive(intake, submit, request, form, is_batch=True)
-            settled = await _commit_all(intake, submit, request, form)
+            settled = await _commit_all(intake, submit, form)
         accepted = [one for one in settled if one is not None]
         if accepted and all(one.is_repeat for one in accepted):
             response.headers[REPLAYED] = "true"
@@ -276,21 +286,27 @@ async def _receive(
 
 
 async def _commit(
-    intake: Intake, submit: _Submit, request: Request, body: StoredBody, metadata: dict[str, Any]
+    intake: Intake, submit: _Submit, body: StoredBody, metadata: dict[str, Any]
 ) -> Acceptance:
-    try:
-        accepted = await submit.accept(body, metadata, traceparent=traceparent_of(request))
-    except KartotekaError as error:
-        intake.telemetry.refused.labels(error.code).inc()
-        raise
+    cabinet = body.cabinet.cabinet_id
+    document = document_id(cabinet, body.external_id)
+    with (
+        bound_contextvars(task_id=body.task_id, cabinet_id=cabinet, document_id=document),
+        child("accept document", cabinet_id=cabinet, document_id=document, size=body.size) as span,
+    ):
+        try:
+            accepted = await submit.accept(body, metadata, traceparent=traceparent())
+        except KartotekaError as error:
+            intake.telemetry.refused.labels(error.code).inc()
+            raise
+        # A repetition is answered as the first request's task.
+        span.note(task_id=accepted.record.task_id, is_repeat=accepted.is_repeat)
     intake.telemetry.accepted.inc()
     intake.telemetry.upload_bytes.observe(body.size)
     return accepted
 
 
-async def _commit_all(
-    intake: Intake, submit: _Submit, request: Request, form: UploadForm
-) -> list[Acceptance | None]:
+async def _commit_all(intake: Intake, submit: _Submit, form: UploadForm) -> list[Acceptance | None]:
     """Accept every stored file of a batch; None for one that has an error.
 
     Raises:
@@ -303,7 +319,7 @@ async def _commit_all(
             return None
         async with places:
             try:
-                return await _commit(intake, submit, request, file.body, form.metadata)
+                return await _commit(intake, submit, file.body, form.metadata)
             except KartotekaError as error:
                 file.error = error
                 return None

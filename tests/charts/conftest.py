@@ -1,7 +1,9 @@
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.charts.binaries import HELMS, helm_binary
-from tests.charts.rendering import Renderer
+from tests.charts.modes import MODES, REPRESENTATIVE
+from tests.charts.rendering import Object, Renderer
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,24 @@ def helm(request: pytest.FixtureRequest, renderers: dict[str, Renderer]) -> Rend
 def render(renderers: dict[str, Renderer]) -> Renderer:
     """Helm 4, for what the templates decide alone."""
     return renderers["helm4"]
+
+
+def _cases() -> list[ParameterSet]:
+    """Return every mode with both Helms; without a marker only what each run affords."""
+    quick = {("default", "helm3"), *((mode, "helm4") for mode in REPRESENTATIVE)}
+    return [
+        pytest.param(
+            (mode, name),
+            id=f"{mode}-{name}",
+            marks=() if (mode, name) in quick else pytest.mark.chart_matrix,
+        )
+        for mode in MODES
+        for name in sorted(HELMS)
+    ]
+
+
+@pytest.fixture(params=_cases())
+def installed(request: pytest.FixtureRequest, renderers: dict[str, Renderer]) -> list[Object]:
+    """All objects of one way to install the chart."""
+    mode, name = request.param
+    return renderers[name](*MODES[mode])

@@ -13,6 +13,7 @@ from embedder.entrypoints.reconcile_cli import Options, add_arguments, options, 
 from embedder.usecases.reconcile import Plan, Watch
 from embedder.usecases.reconcile_report import Left, Mend, Report, Seen
 from kartoteka_contracts.errors import UnavailableError
+from kartoteka_contracts.operations import ReconcileEnded
 
 
 def _parsed(*arguments: str) -> Options:
@@ -141,3 +142,31 @@ async def test_a_metrics_file_that_cannot_be_written_is_a_failure(tmp_path: Path
 def test_a_table_of_nothing_says_so() -> None:
     text = table({"ok": True, **Report().as_json()})
     assert "mended: nothing" in text
+
+
+async def test_the_end_of_a_reconciliation_is_told_with_its_figures() -> None:
+    told: list[ReconcileEnded] = []
+
+    async def tell(ended: ReconcileEnded) -> None:
+        told.append(ended)
+
+    streams = {"out": io.StringIO(), "err": io.StringIO()}
+    await run(_parsed(), _some, tell=tell, **streams)
+    await run(_parsed(), _fails, tell=tell, **streams)
+    assert [ended.is_ok for ended in told] == [True, False]
+    assert (told[0].seconds, told[0].seen["documents"], told[0].left["waiting"]) == (1.5, 3, 1)
+    assert told[0].mended["document_submitted"] == 2
+    assert told[0].mended["old_run_objects"] == 0
+
+
+@pytest.mark.parametrize("arguments", [("--dry-run",), ("--cabinet", "7")], ids=" ".join)
+async def test_a_look_and_one_cabinet_are_no_reconciliation_to_tell_of(
+    arguments: tuple[str, ...],
+) -> None:
+    told: list[ReconcileEnded] = []
+
+    async def tell(ended: ReconcileEnded) -> None:
+        told.append(ended)
+
+    await run(_parsed(*arguments), _some, tell=tell, out=io.StringIO(), err=io.StringIO())
+    assert told == []

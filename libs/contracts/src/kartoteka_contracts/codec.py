@@ -15,6 +15,7 @@ from kartoteka_contracts.events import (
     TaskProgressed,
     TaskStatusChanged,
 )
+from kartoteka_contracts.operations import ReconcileEnded
 from kartoteka_contracts.reindex import ReindexRequested, RunContinued, RunProgressed, SlotsEmitted
 from kartoteka_contracts.wire import Event
 
@@ -35,6 +36,7 @@ EVENT_TYPES: Final[dict[tuple[str, int], type[Event]]] = {
         RunContinued,
         RunProgressed,
         SlotsEmitted,
+        ReconcileEnded,
     )
 }
 """Every event by type name and schema version."""

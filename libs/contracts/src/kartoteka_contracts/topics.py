@@ -189,14 +189,14 @@ _ALL: Final = (
     ),
     Topic(
         name="scheduler.state",
-        about="All slots up to t are emitted",
+        about="All slots up to t are emitted; how the last reconciliation ended",
         key="constant",
         partitions=1,
         cleanup=Cleanup.COMPACT,
         retention_ms=None,
-        producers=_services(_SCHEDULER),
-        consumers=_services(_SCHEDULER),
-        events=("slots_emitted",),
+        producers=_services(_SCHEDULER, _RECONCILE),
+        consumers=_services(_SCHEDULER, _API),
+        events=("slots_emitted", "reconcile_ended"),
         is_retry=True,
     ),
 )

@@ -96,9 +96,15 @@ def _export_model() -> int:
 def _reconcile(asked: Options) -> int:
     settings = Settings.load()
     configure(settings.log, service="reconcile", stream=sys.stderr)
-    from embedder.reconcile_bootstrap import reconcile  # noqa: PLC0415 - as above
+    from embedder.reconcile_bootstrap import reconcile, tell  # noqa: PLC0415 - as above
 
-    return asyncio.run(run(asked, lambda plan, watch: reconcile(settings, plan, watch)))
+    return asyncio.run(
+        run(
+            asked,
+            lambda plan, watch: reconcile(settings, plan, watch),
+            tell=lambda ended: tell(settings, ended),
+        )
+    )
 
 
 def _rebuild(plan: RebuildPlan) -> int:

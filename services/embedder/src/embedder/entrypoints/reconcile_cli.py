@@ -15,6 +15,7 @@ from embedder.usecases.reconcile_report import Report, Seen
 from embedder.usecases.reconcile_rules import Ages
 from kartoteka_contracts.errors import KartotekaError
 from kartoteka_contracts.ids import MAX_EXACT_INTEGER, CabinetId
+from kartoteka_contracts.operations import ReconcileEnded
 from kartoteka_runtime.metrics import Metrics
 
 __all__ = ["Options", "add_arguments", "cabinet_number", "options", "run", "seconds"]
@@ -86,6 +87,8 @@ class Options:
 
 
 Reconciliation = Callable[[Plan, Watch], Awaitable[Report]]
+Tell = Callable[[ReconcileEnded], Awaitable[None]]
+"""Leaves the end where it can be looked at later; never raises."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -149,10 +152,11 @@ async def run(
     asked: Options,
     reconcile: Reconciliation,
     *,
+    tell: Tell | None = None,
     out: TextIO | None = None,
     err: TextIO | None = None,
 ) -> int:
-    """Reconcile and print; return the exit status."""
+    """Reconcile, print and tell; return the exit status."""
     out, err = out or sys.stdout, err or sys.stderr
     progress = _Progress(err)
     status = _DONE
@@ -169,6 +173,9 @@ async def run(
         err.write(table(summary))
     out.write(json.dumps(summary) + "\n")
     out.flush()
+    # Neither a look nor a mend of one cabinet is a reconciliation that anybody relies on.
+    if tell is not None and not asked.plan.is_dry and asked.plan.cabinet is None:
+        await tell(report.ended(is_ok=status == _DONE))
     if asked.metrics_file is not None:
         try:
             _write_metrics(asked.metrics_file, report, is_done=status == _DONE)

@@ -3,8 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum, unique
 from typing import Any
+
+from kartoteka_contracts.operations import ReconcileEnded
 
 __all__ = ["Left", "Mend", "Report", "Seen"]
 
@@ -100,6 +103,17 @@ class Report:
             "left": _whole(Left, self.left),
             "not_done": _whole(Mend, self.not_done) if self.is_dry else {},
         }
+
+    def ended(self, *, is_ok: bool) -> ReconcileEnded:
+        """Return the event that tells how it ended, now."""
+        return ReconcileEnded(
+            at=datetime.now(UTC),
+            is_ok=is_ok,
+            seconds=self.seconds,
+            seen=_whole(Seen, self.seen),
+            mended=_whole(Mend, self.mended),
+            left=_whole(Left, self.left),
+        )
 
 
 def _whole(kinds: type[StrEnum], counts: Mapping[Any, int]) -> dict[str, int]:

@@ -89,6 +89,17 @@ class Renderer:
             assert not found, "\n".join(found)
         return objects
 
+    def upgraded(self, cluster: str, *values: Values) -> list[Object]:
+        """Return the objects of an upgrade that looks into a cluster, given as its API's URL.
+
+        Raises:
+            RenderError: Helm refused.
+        """
+        options = ["--dry-run=server", "--is-upgrade", "--disable-openapi-validation"]
+        options += ["--kube-apiserver", cluster]
+        text = self._run("template", values, options)
+        return [item for item in yaml.load_all(text, Loader=_Loader) if item]
+
     def notes(self, *values: Values) -> str:
         """Return what a user reads after the installation."""
         text = self._run("install", values, ["--dry-run=client"])

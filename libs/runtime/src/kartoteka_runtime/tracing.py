@@ -35,7 +35,9 @@ __all__ = [
     "Tracer",
     "TracingSettings",
     "child",
+    "failed",
     "linked",
+    "note",
     "open_tracer",
     "origin",
     "past",
@@ -240,6 +242,20 @@ def linked(name: str, **values: Value) -> AbstractContextManager[Span]:
     span = here.tracer.start_span(name, Context(), SpanKind.PRODUCER, links=links)
     Span(span).note(**values)
     return _at(_Place(here.tracer, span, span.get_span_context()))
+
+
+def note(**values: Value) -> None:
+    """Set attributes of the current work."""
+    here = _place.get()
+    if here is not None:
+        Span(here.span).note(**values)
+
+
+def failed(code: str) -> None:
+    """Mark the current work as failed, where that is told otherwise than by an error."""
+    here = _place.get()
+    if here is not None:
+        Span(here.span).fail(code)
 
 
 def traceparent() -> str | None:

@@ -23,11 +23,12 @@ from embedder.entrypoints.dispatcher import Dispatcher
 from embedder.entrypoints.embeddings_http import EmbeddingsHttp
 from embedder.entrypoints.liveness import Trouble, no_trouble
 from embedder.entrypoints.plans_http import PlansHttp
+from embedder.entrypoints.traced_jobs import TracedJobs
 from embedder.entrypoints.worker import Worker
 from embedder.entrypoints.worker_settings import WorkerSettings
 from embedder.ports import EventLog, JobHandler
 from embedder.settings import Settings
-from embedder.telemetry import Pulse, PulsingLog
+from embedder.telemetry import Pulse, PulsingLog, TracedLog
 from embedder.usecases.cancel_task import CancelTask
 from embedder.usecases.delete_cabinet import DeleteCabinet
 from embedder.usecases.delete_document import DeleteDocument
@@ -51,6 +52,7 @@ from kartoteka_runtime.metrics import Metrics, process_registry
 from kartoteka_runtime.object_listing import ListingStore
 from kartoteka_runtime.producer import Producer
 from kartoteka_runtime.producer_metrics import ProducerMetrics
+from kartoteka_runtime.tracing import open_tracer
 
 __all__ = ["build", "crew"]
 
@@ -151,21 +153,25 @@ async def _hire(settings: Settings, health: Health, metrics: Metrics) -> Crew:
     health.watch("inference", engine.trouble)
     pulse = Pulse()
     outages = Outages(stores.dependencies(), metrics=metrics)
-    log = PulsingLog(stores.producer, pulse)
+    log = PulsingLog(TracedLog(stores.producer), pulse)
+    tracer = open_tracer(settings.tracing, service="embedder")
     runs = _runs(settings, stores, extractor, log, pulse=pulse, metrics=metrics)
     hired = crew(
-        SettleJobs(
-            work=_work(stores, extractor, engine, runs, metrics),
-            log=log,
-            policy=RetryPolicy(
-                retries=settings.retry.max,
-                base_seconds=settings.retry.base_seconds,
-                jitter=settings.retry.jitter,
+        TracedJobs(
+            SettleJobs(
+                work=_work(stores, extractor, engine, runs, metrics),
+                log=log,
+                policy=RetryPolicy(
+                    retries=settings.retry.max,
+                    base_seconds=settings.retry.base_seconds,
+                    jitter=settings.retry.jitter,
+                ),
+                clock=SystemClock(),
+                outages=outages,
+                flood=FloodLimit(in_a_row=settings.worker.max_dead_letters_in_a_row),
+                metrics=metrics,
             ),
-            clock=SystemClock(),
-            outages=outages,
-            flood=FloodLimit(in_a_row=settings.worker.max_dead_letters_in_a_row),
-            metrics=metrics,
+            tracer,
         ),
         kafka=settings.kafka,
         worker=settings.worker,
@@ -178,6 +184,7 @@ async def _hire(settings: Settings, health: Health, metrics: Metrics) -> Crew:
             Gate(name="model", check=engine.wait_loaded),
         ),
         parts=(
+            Part(stop=tracer.close),
             Part(stop=stores.index.close),
             Part(stop=stores.backlog.stop),
             Part(start=stores.producer.start, stop=stores.producer.stop),

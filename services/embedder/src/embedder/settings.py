@@ -17,6 +17,7 @@ from kartoteka_runtime.logs import LogSettings
 from kartoteka_runtime.objects import ObjectStoreSettings
 from kartoteka_runtime.producer import ProducerSettings
 from kartoteka_runtime.source_settings import SourceSettings
+from kartoteka_runtime.tracing import TracingSettings
 
 __all__ = ["RetrySettings", "Settings", "model_settings"]
 
@@ -51,6 +52,7 @@ class Settings:
     retry: RetrySettings
     planner: PlannerSettings
     source: SourceSettings
+    tracing: TracingSettings
 
     @classmethod
     def fragments(cls) -> tuple[type[Fragment], ...]:

@@ -26,12 +26,14 @@ from embedder.domain.reading import Kill
 from embedder.domain.reindex_verdict import Reason
 from embedder.domain.window import Place
 from embedder.ports import EventLog
+from kartoteka_contracts.envelope import traced
 from kartoteka_contracts.events import DocumentSubmitted
 from kartoteka_contracts.reindex import RunCounts
 from kartoteka_contracts.tasks import Stage
 from kartoteka_runtime.clock import Clock, SystemClock
 from kartoteka_runtime.metrics import Metrics
 from kartoteka_runtime.producer import Delivered
+from kartoteka_runtime.tracing import origin
 
 __all__ = [
     "DispatchMetrics",
@@ -42,6 +44,7 @@ __all__ = [
     "Pulse",
     "PulsingLog",
     "SettleMetrics",
+    "TracedLog",
 ]
 
 _FRESHNESS: Final = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 24 * 3600)
@@ -106,6 +109,25 @@ class PulsingLog:
         """Send without waiting, and note progress."""
         self._pulse.beat()
         self._log.post(topic, key=key, value=value, headers=headers)
+
+
+class TracedLog:
+    """An event log whose records carry the trace of the work that sends them."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    async def send(
+        self, topic: str, *, key: str, value: bytes, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> Delivered:
+        """Send; raises as the log does."""
+        return await self._log.send(topic, key=key, value=value, headers=traced(headers, origin()))
+
+    def post(
+        self, topic: str, *, key: str, value: bytes, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> None:
+        """Send without waiting."""
+        self._log.post(topic, key=key, value=value, headers=traced(headers, origin()))
 
 
 class DispatchMetrics:

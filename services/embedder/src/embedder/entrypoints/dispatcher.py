@@ -6,8 +6,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
-from structlog.contextvars import bound_contextvars
-
 from embedder.domain.admission import WORK_TOPICS, Admission, Limits, Work, work_of
 from embedder.domain.delivery import Delivery
 from embedder.domain.job import Job
@@ -280,8 +278,8 @@ class Dispatcher:
 
     def _launch(self, ticket: Ticket, work: Coroutine[Any, Any, None]) -> None:
         ticket.began = ticket.began or self._clock.monotonic()
-        with bound_contextvars(**ticket.context):  # the task takes a copy with it
-            ticket.task = asyncio.create_task(work)
+        # In a context of its own: whoever makes room for it may be another document's work.
+        ticket.task = asyncio.create_task(work, context=ticket.told())
         self._busy.add(ticket)
         self._pulse.beat()
         ticket.task.add_done_callback(partial(self._ended, ticket))

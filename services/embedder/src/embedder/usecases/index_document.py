@@ -28,6 +28,7 @@ from kartoteka_index.manifest import Published
 from kartoteka_index.points import ChunkPoint
 from kartoteka_runtime.clock import Clock
 from kartoteka_runtime.metrics import Metrics
+from kartoteka_runtime.tracing import child
 
 __all__ = ["IndexDocument"]
 
@@ -202,15 +203,16 @@ class IndexDocument:
                 await self._bodies.download(
                     event.body_key, body, size=event.size, sha256=event.sha256
                 )
-            extraction = await self._extractor.extract(
-                body,
-                media_type=event.media_type,
-                filename=event.filename,
-                report=lambda stage, _share: attempt.report(stage, _SHARE[stage]),
-                begin=partial(self._starts.begin, attempt),
-            )
-        if isinstance(extraction, Parsed):
-            attempt.watch.add(extraction.seconds)
+            with child("extracting", media_type=event.media_type):
+                extraction = await self._extractor.extract(
+                    body,
+                    media_type=event.media_type,
+                    filename=event.filename,
+                    report=lambda stage, _share: attempt.report(stage, _SHARE[stage]),
+                    begin=partial(self._starts.begin, attempt),
+                )
+                if isinstance(extraction, Parsed):
+                    attempt.watch.add(extraction.seconds)
         return extraction
 
     async def _write(self, attempt: WorkTry, parsed: Parsed) -> None:

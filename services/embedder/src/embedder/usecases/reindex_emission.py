@@ -44,6 +44,7 @@ from kartoteka_contracts.reindex import RunError
 from kartoteka_index.manifest import Manifest
 from kartoteka_runtime.clock import Clock
 from kartoteka_runtime.objects import ObjectMissingError
+from kartoteka_runtime.tracing import linked
 
 __all__ = ["BULK", "EmitPage"]
 
@@ -349,7 +350,8 @@ class EmitPage:
 
     async def _emit(self, event: DocumentSubmitted | DocumentDeletionRequested) -> None:
         headers = Envelope(event_id=event.task_id).to_headers()
-        await self._log.send(BULK, key=event.key, value=encode(event), headers=headers)
+        with linked("send document", task_id=event.task_id, document_id=event.document_id):
+            await self._log.send(BULK, key=event.key, value=encode(event), headers=headers)
 
 
 def is_decided(entry: Entry, manifest: Manifest | None) -> bool:

@@ -51,6 +51,7 @@ from kartoteka_contracts.events import (
 )
 from kartoteka_contracts.reindex import RunContinued, RunResult
 from kartoteka_contracts.tasks import Stage, TaskStatus
+from kartoteka_runtime import tracing
 from kartoteka_runtime.clock import Clock
 from kartoteka_runtime.logs import get_logger
 from kartoteka_runtime.metrics import Metrics
@@ -169,6 +170,7 @@ class SettleJobs:
         await self._failed_try(job, code, message, report.stage if report else Stage.WRITING)
 
     async def _settle(self, job: Job, outcome: Outcome) -> None:
+        tracing.note(outcome=type(outcome).__name__.lower())
         if isinstance(outcome, Indexed | Empty | Unchanged | Deleted):
             self._flood.succeeded()
         match outcome:
@@ -207,6 +209,8 @@ class SettleJobs:
 
     async def _failed_try(self, job: Job, code: str, message: str, stage: Stage) -> None:
         """Hand the work to the retry topic, or give it up."""
+        tracing.note(failed_stage=stage)
+        tracing.failed(code)
         error = TaskError(code=code, message=message, retriable=ERRORS[code].retriable)
         attempt = job.envelope.attempt
         due = self._policy.next_attempt(
@@ -223,7 +227,6 @@ class SettleJobs:
             return
         envelope = Envelope(
             event_id=job.envelope.event_id,
-            traceparent=job.envelope.traceparent,
             attempt=attempt + 1,
             not_before_ms=int(due.timestamp() * 1000),
             first_failed_at_ms=job.envelope.first_failed_at_ms or self._now_ms(),

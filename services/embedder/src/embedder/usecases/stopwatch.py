@@ -2,12 +2,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from kartoteka_contracts.tasks import Stage
+from kartoteka_runtime.tracing import child, past
 
 __all__ = ["Stopwatch"]
 
 
 class Stopwatch:
-    """Wall-clock seconds of one try, by stage."""
+    """Wall-clock seconds of one try, by stage. Each measured piece is a span of its trace."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -18,14 +19,21 @@ class Stopwatch:
         """Count what runs inside towards a stage."""
         begun = self._monotonic()
         try:
-            yield
+            with child(stage):
+                yield
         finally:
-            self.add({stage: self._monotonic() - begun})
+            self._count(stage, self._monotonic() - begun)
 
     def add(self, seconds: Mapping[str, float]) -> None:
-        """Count seconds that were measured elsewhere."""
+        """Count seconds that were measured elsewhere, one after the other, until just now."""
+        left = sum(seconds.values())
         for stage, more in seconds.items():
-            self._seconds[stage] = self._seconds.get(stage, 0.0) + more
+            left -= more
+            past(stage, seconds=more, ago=left)
+            self._count(stage, more)
+
+    def _count(self, stage: str, more: float) -> None:
+        self._seconds[stage] = self._seconds.get(stage, 0.0) + more
 
     @property
     def seconds(self) -> dict[str, float]:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextvars import Context
 from pathlib import Path
 from typing import Final
 
@@ -273,7 +274,7 @@ class _Slot:
         if present is not None and not present.is_alive:
             self._replace(present)
         elif self._coming is None or (self._coming.done() and present is None):
-            self._coming = asyncio.create_task(self._start())
+            self._coming = asyncio.create_task(self._start(), context=Context())
         assert self._coming is not None  # noqa: S101 - set on each path above
         # Shielded: whoever waits may be cancelled, the process is the slot's.
         return await asyncio.shield(self._coming)
@@ -300,7 +301,7 @@ class _Slot:
         old.kill()
         if not self._is_closed:
             self._leaving.add(old)
-            self._coming = asyncio.create_task(self._start(old))
+            self._coming = asyncio.create_task(self._start(old), context=Context())
 
     async def _start(self, old: ExtractorProcess | None = None) -> ExtractorProcess:
         if old is not None:

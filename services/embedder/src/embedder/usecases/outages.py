@@ -8,6 +8,7 @@ and again, it is the work's own trouble, such as one object that may not be read
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
@@ -147,7 +148,10 @@ class _Watch:
     async def was_away(self) -> bool:
         """Ask it: False where it is well, True once it is well again."""
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._wait(), name=f"probe-{self._dependency.name}")
+            # For all who wait: its lines and spans are not those of the first.
+            self._task = asyncio.create_task(
+                self._wait(), name=f"probe-{self._dependency.name}", context=Context()
+            )
         return await asyncio.shield(self._task)
 
     async def stop(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Generic, TypeVar
 
 __all__ = ["NextRound"]
@@ -31,7 +32,7 @@ class NextRound(Generic[T]):
             TimeoutError: closed before the answer came.
         """
         if self._waiting is None:
-            self._waiting = asyncio.create_task(self._round(self._running))
+            self._waiting = asyncio.create_task(self._round(self._running), context=Context())
             self._waiting.add_done_callback(_retrieve)
         # Shielded: one caller that gives up must not take the answer from the others.
         waiting = self._waiting

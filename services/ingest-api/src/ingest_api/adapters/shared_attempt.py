@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Generic, TypeVar
 
 __all__ = ["SharedAttempt"]
@@ -23,7 +24,7 @@ class SharedAttempt(Generic[T]):
     async def outcome(self) -> T:
         """Return the outcome of the try under way, or of a new one; raises what it raises."""
         if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._once())
+            self._running = asyncio.create_task(self._once(), context=Context())
             self._running.add_done_callback(_retrieve)
         # Shielded: the others still wait when this caller gives up.
         return await asyncio.shield(self._running)

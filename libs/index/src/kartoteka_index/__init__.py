@@ -15,6 +15,7 @@ from kartoteka_index.manifest import (
 )
 from kartoteka_index.model import IndexMismatchError, ModelIdentity
 from kartoteka_index.points import ChunkPoint
+from kartoteka_index.reach import Reach
 from kartoteka_index.run_state import RunFault, RunState, RunStep
 from kartoteka_index.search import Hit, Scalar, SearchQuery
 
@@ -33,6 +34,7 @@ __all__ = [
     "Outcome",
     "Published",
     "QdrantSettings",
+    "Reach",
     "RunFault",
     "RunState",
     "RunStep",

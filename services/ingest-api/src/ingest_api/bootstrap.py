@@ -11,6 +11,7 @@ from ingest_api.adapters.records import ObjectArchive
 from ingest_api.adapters.settings_archive import ObjectSettings
 from ingest_api.dead_letters import DeadLetters
 from ingest_api.domain.admission import UploadGate
+from ingest_api.observing import Observing
 from ingest_api.reading import Reading
 from ingest_api.settings import Settings
 from ingest_api.telemetry import Telemetry
@@ -98,6 +99,7 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
     reading = Reading.build(
         settings, log=producer, objects=objects, clock=clock, health=health, metrics=metrics
     )
+    observing = Observing.build(settings, reading=reading, objects=objects, metrics=metrics)
     archive, jobs = ObjectArchive(objects), JobEvents(producer)
     configure = ConfigureCabinet(
         archive=ObjectSettings(objects), policy=settings.sources, jobs=jobs, clock=clock
@@ -141,12 +143,14 @@ async def build(settings: Settings) -> AsyncIterator[Service]:
                     keep_checked(health, settings.kafka, topics=_own_topics()), name="topics"
                 ),
                 group.create_task(reading.run(), name="view"),
+                group.create_task(observing.run(), name="observing"),
                 group.create_task(reading.end_streams(stopping), name="streams"),
             ]
             yield service
             for task in background:
                 task.cancel()
     finally:
+        await observing.close()
         await reading.close()
         await producer.stop()
         await service.tracer.close()

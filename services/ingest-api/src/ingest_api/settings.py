@@ -25,6 +25,7 @@ __all__ = [
     "Settings",
     "UploadSettings",
     "ViewSettings",
+    "WatchSettings",
     "keys_file",
 ]
 
@@ -98,6 +99,15 @@ class ViewSettings(Fragment):
     """Seconds between comments on a silent event stream, so that proxies keep it open."""
 
 
+class WatchSettings(Fragment):
+    """Whom the service watches, for its metrics alone."""
+
+    prefix: ClassVar[str] = "WATCH_"
+
+    group: str = Field(default="kartoteka-embedder", min_length=1)
+    """The workers' Kafka consumer group, whose lag is shown: their WORKER_GROUP."""
+
+
 class EmbeddingsSettings(Fragment):
     """Where query vectors come from."""
 
@@ -147,6 +157,7 @@ class Settings:
     embeddings: EmbeddingsSettings
     search: SearchSettings
     sources: SourceSettings
+    watch: WatchSettings
     tracing: TracingSettings
 
     @classmethod

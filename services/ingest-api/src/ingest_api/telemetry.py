@@ -17,6 +17,9 @@ class Telemetry:
         self.request_seconds: Histogram = metrics.histogram(
             "http_request_seconds", "From the headers to the end of the answer.", ("route",)
         )
+        self.in_flight: Gauge = metrics.gauge(
+            "http_in_flight", "Requests under way, probes and scrapes left out."
+        )
         self.accepted: Counter = metrics.counter(
             "documents_accepted", "Documents answered with 202."
         )

@@ -72,6 +72,10 @@ class HttpEmbedder:
         """
         return self._model or await self._asking.outcome()
 
+    async def ping(self) -> None:
+        """Return when an embedder answers, whichever. Raises UnavailableError likewise."""
+        await self._first("GET", "/v1/models", None)
+
     async def embed_query(self, text: str) -> NDArray[np.float32]:
         """Return the vector of a query.
 

@@ -1,6 +1,7 @@
 """Around every request: its id, its trace, its log line, its metrics, and the last guard."""
 
 import re
+from contextlib import nullcontext
 from typing import Final
 from uuid import uuid4
 
@@ -57,8 +58,10 @@ class RequestContext:
             await send(message)
 
         begun = self._clock.monotonic()
-        tracer = _UNTRACED if scope["path"].startswith(_QUIET_ROUTES) else self._tracer
+        is_quiet = scope["path"].startswith(_QUIET_ROUTES)
+        tracer = _UNTRACED if is_quiet else self._tracer
         with (
+            nullcontext() if is_quiet else self._telemetry.in_flight.track_inprogress(),
             tracer.begin(
                 _method(scope), traceparent=headers.get("traceparent"), kind=SpanKind.SERVER
             ) as span,

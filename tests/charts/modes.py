@@ -69,9 +69,7 @@ _EVERYTHING: Final[dict[str, Any]] = {
     "ingress": {"enabled": True, "tls": [{"secretName": "tls", "hosts": ["kartoteka.local"]}]},
     "httpRoute": {"enabled": True, "parentRefs": [{"name": "gateway"}], "hostnames": ["a.example"]},
     "model": {"source": "volume", "existingClaim": "models"},
-    **{
-        name: _POD for name in ("ingestApi", "embedder", "scheduler", "reconcile", "topics")
-    },
+    **dict.fromkeys(("ingestApi", "embedder", "scheduler", "reconcile", "topics"), _POD),
 }  # fmt: skip
 _LITTLE: Final = {
     "scheduler": {"enabled": False},
@@ -82,10 +80,12 @@ _LITTLE: Final = {
     "ingestApi": {"serviceAccount": {"create": False}, "pdb": {"enabled": False}},
     "embedder": {"serviceAccount": {"create": False, "name": "theirs"}, "replicas": 1},
 }
-_ALONE: Final[dict[str, dict[str, Any]]] = {
-    "kafka": {"external": {"bootstrapServers": "kafka.example:9092"}},
-    "qdrant": {"external": {"url": "http://qdrant.example:6333"}},
-    "objectStorage": {"external": {"endpoint": "https://s3.example"}},
+_STRIMZI: Final = {"mode": "strimzi", "replicationFactor": 3, "minInsyncReplicas": 2}
+_ALONE: Final[dict[tuple[str, str], dict[str, Any]]] = {
+    ("kafka", "external"): {"external": {"bootstrapServers": "kafka.example:9092"}},
+    ("kafka", "strimzi"): _STRIMZI,
+    ("qdrant", "external"): {"external": {"url": "http://qdrant.example:6333"}},
+    ("objectStorage", "external"): {"external": {"endpoint": "https://s3.example"}},
 }
 
 
@@ -99,7 +99,7 @@ def _mixed() -> dict[str, tuple[Values, ...]]:
         modes = {"kafka": kafka, "qdrant": qdrant, "objectStorage": objects}
         found[f"kafka-{kafka}-qdrant-{qdrant}-objects-{objects}"] = (
             {
-                store: {"mode": mode} | (_ALONE[store] if mode == "external" else {})
+                store: {"mode": mode} | _ALONE.get((store, mode), {})
                 for store, mode in modes.items()
             },
         )

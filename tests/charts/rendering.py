@@ -11,7 +11,7 @@ import yaml
 
 from tests.charts.object_schemas import problems
 
-__all__ = ["CHART", "NAMESPACE", "RELEASE", "Object", "RenderError", "Renderer", "Values"]
+__all__ = ["CHART", "NAMESPACE", "RELEASE", "ROOT", "Object", "RenderError", "Renderer", "Values"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CHART: Final = ROOT / "charts" / "kartoteka"

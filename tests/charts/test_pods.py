@@ -181,7 +181,7 @@ def test_a_digest_pins_any_image(render: Renderer) -> None:
     digest = "sha256:" + "a" * 64
     pinned = {"image": {"digest": digest}}
     stores = {name: {"builtin": pinned} for name in ("kafka", "qdrant", "objectStorage")}
-    ours = {name: pinned for name in ("ingestApi", "embedder", "scheduler")}
+    ours = dict.fromkeys(("ingestApi", "embedder", "scheduler"), pinned)
     objects = render(stores | ours)
     for pod in pods(objects):
         for container in containers(pod):

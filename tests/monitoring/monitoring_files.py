@@ -80,7 +80,7 @@ _WORDS: Final = frozenset(
         *("le", "namespace", "time"),
     }
 )
-_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_NAME: Final = re.compile(r"(?<![a-zA-Z0-9_:])[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
 def metric_names(expr: str) -> set[str]:

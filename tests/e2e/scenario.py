@@ -149,6 +149,7 @@ class Scenario:
             str(self.kubectl.binary),
             *("set", "env", "--local", "-f", "-", "-o", "yaml"),
             f"SCHEDULER_REINDEX_CABINETS={_CABINET}",
+            "SCHEDULER_REINDEX_MODE=full",
             stdin=made,
         )
         await self.kubectl("apply", "-f", "-", stdin=one)
@@ -160,7 +161,8 @@ class Scenario:
             run_id = cabinet["last_run"]["task_id"]
             ended = await api.ended(run_id)
         _must(ended["status"] == "succeeded", str(ended))
-        return {"run": ended["result"]}
+        _must(ended["result"]["success"] == ended["result"]["total"] > 0, str(ended))
+        return {"indexed anew": ended["result"]["success"]}
 
     async def a_tick_fires(self) -> dict[str, Any]:
         """The CronJob's own Job comes by itself, and does its work."""

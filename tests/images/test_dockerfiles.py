@@ -105,4 +105,4 @@ def _wheels(install: str) -> str:
 def test_the_context_holds_nothing_by_default() -> None:
     lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
 
-    assert [line for line in lines if not line.startswith("#")][0] == "*"
+    assert next(line for line in lines if not line.startswith("#")) == "*"

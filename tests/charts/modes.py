@@ -52,7 +52,7 @@ _MONITORING: Final = {
 _POD: Final[dict[str, Any]] = {
     "podAnnotations": {"example.com/a": "1"},
     "podLabels": {"example.com/team": "docs"},
-    "extraEnv": [{"name": "LOG_LEVEL", "value": "debug"}, {"name": "LOG_FORMAT", "value": "json"}],
+    "extraEnv": [{"name": "KAFKA_REPLICATION_FACTOR", "value": "1"}],
     "extraVolumes": [{"name": "more", "emptyDir": {"sizeLimit": "1Mi"}}],
     "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
     "nodeSelector": {"disk": "ssd"},
@@ -138,7 +138,7 @@ MODES: Final[dict[str, tuple[Values, ...]]] = {
         },
     ),
     "strimzi-secured": (
-        {"kafka": {"mode": "strimzi", "tls": {"enabled": True}, "sasl": {"enabled": True}}},
+        {"kafka": {**_STRIMZI, "tls": {"enabled": True}, "sasl": {"enabled": True}}},
     ),
     "hpa": ({"autoscaling": {"engine": "hpa"}},),
     "keda": ({"autoscaling": {"engine": "keda"}},),

@@ -177,6 +177,16 @@ def test_every_image_comes_from_the_registry_for_all(render: Renderer) -> None:
     assert [image for image in images if not image.startswith("mirror.example:5000/")] == []
 
 
+def test_stores_are_their_makers_own_images(render: Renderer) -> None:
+    images = {container["image"] for pod in pods(render()) for container in containers(pod)}
+    repositories = {image.rpartition(":")[0] for image in images if "kartoteka/" not in image}
+    assert repositories == {
+        "docker.io/apache/kafka",
+        "docker.io/chrislusf/seaweedfs",
+        "docker.io/qdrant/qdrant",
+    }
+
+
 def test_a_digest_pins_any_image(render: Renderer) -> None:
     digest = "sha256:" + "a" * 64
     pinned = {"image": {"digest": digest}}

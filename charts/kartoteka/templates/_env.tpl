@@ -4,6 +4,10 @@
 {{- define "kartoteka.commonEnv" -}}
 - {name: LOG_LEVEL, value: {{ .Values.log.level | quote }}}
 - {name: LOG_FORMAT, value: {{ .Values.log.format | quote }}}
+{{- end -}}
+
+{{/* Settings of what a document's trace goes through. */}}
+{{- define "kartoteka.tracingEnv" -}}
 {{- if .Values.tracing.enabled }}
 - {name: TRACING_ENABLED, value: "true"}
 - {name: TRACING_ENDPOINT, value: {{ .Values.tracing.endpoint | quote }}}
@@ -172,12 +176,13 @@ The spec of a pod of ours. Call with a dict:
   qdrant, objects: whether it speaks to them; Kafka it always does
   tmpSize; volumes, volumeMounts (YAML texts); container (YAML text: ports, probes, lifecycle)
   automount, restartPolicy, graceSeconds, spread: optional
-  isMute: whether it neither logs nor traces
+  isMute, isTraced: whether it does not log, and whether a document's trace goes through it
 */}}
 {{- define "kartoteka.podSpec" -}}
 {{- $workload := .workload -}}
 {{- $stores := dict "context" .context "kafka" true "qdrant" (default false .qdrant) "objects" (default false .objects) -}}
 {{- $own := concat (list (include "kartoteka.storeEnv" $stores)) (.env | default list) -}}
+{{- if .isTraced -}}{{- $own = prepend $own (include "kartoteka.tracingEnv" .context) -}}{{- end -}}
 {{- if not .isMute -}}{{- $own = prepend $own (include "kartoteka.commonEnv" .context) -}}{{- end -}}
 serviceAccountName: {{ .serviceAccountName }}
 automountServiceAccountToken: {{ default false .automount }}

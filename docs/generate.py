@@ -31,6 +31,7 @@ from dashboards import files as dashboards  # noqa: E402 - it lies at the root, 
 from docs.chart_readme import readme as chart_readme  # noqa: E402 - the same
 from docs.chart_schema import schema as chart_schema  # noqa: E402 - the same
 from docs.chart_values import CHART, read_values  # noqa: E402 - the same
+from docs.metrics_page import metrics_page  # noqa: E402 - the same
 
 DASHBOARDS = ROOT / "charts" / "kartoteka" / "files" / "dashboards"
 CONTRACTS = ROOT / "libs" / "contracts"
@@ -215,6 +216,7 @@ def pages() -> Mapping[Path, str]:
         ROOT / "docs" / "events.md": events_page(),
         ROOT / "docs" / "errors.md": errors_page(),
         ROOT / "docs" / "settings.md": settings_page(),
+        ROOT / "docs" / "metrics.md": metrics_page(_NOTICE),
         ROOT / "README.md": readme(),
         **{DASHBOARDS / name: text for name, text in dashboards().items()},
         **_chart_pages(),

@@ -1,6 +1,7 @@
 """What services tell of themselves on the real stack: right after one document, right at rest."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 _READ_BY_WORKERS = {
     name for name, topic in TOPICS.items() if {Service.EMBEDDER, Service.PLANNER} & topic.consumers
 }
+
+_PAGE = (Path(__file__).resolve().parents[2] / "docs" / "metrics.md").read_text("utf-8")
 
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -61,10 +64,21 @@ async def test_one_document_shows_in_both_services_and_leaves_nothing_waiting(
 ) -> None:
     accepted = await stack.client.accepted("one.txt", b"A text about metrics.")
     assert (await stack.client.ended(accepted["task_id"]))["status"] == "succeeded"
+    await _each_service_has_the_metrics_that_are_documented(stack)
     await _worker_tells_of_the_document(stack)
     await _api_tells_that_nothing_waits(stack)
     await _lag_is_0_on_all_that_workers_read(stack)
     await _commands_that_have_ended_are_shown(stack)
+
+
+async def _each_service_has_the_metrics_that_are_documented(stack: Stack) -> None:
+    sections = {part.partition("\n")[0]: part for part in _PAGE.split("\n## ")[1:]}
+    for service, url in (("ingest-api", stack.api_urls[0]), ("embedder", stack.embedder_urls[0])):
+        documented = set(re.findall(r"^\| `(\w+)` \| (\w+) ", sections[service], re.MULTILINE))
+        async with httpx.AsyncClient(timeout=10) as client:
+            text = (await client.get(f"{url}/metrics")).text
+        told = set(re.findall(r"^# TYPE (kartoteka_\w+) (\w+)$", text, re.MULTILINE))
+        assert {one for one in told if not one[0].endswith("_created")} == documented
 
 
 async def _worker_tells_of_the_document(stack: Stack) -> None:

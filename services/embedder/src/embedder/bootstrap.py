@@ -28,7 +28,7 @@ from embedder.entrypoints.worker import Worker
 from embedder.entrypoints.worker_settings import WorkerSettings
 from embedder.ports import EventLog, JobHandler
 from embedder.settings import Settings
-from embedder.telemetry import Pulse, PulsingLog, TracedLog
+from embedder.telemetry import Pulse, PulsingLog, StoreMetrics, TracedLog
 from embedder.usecases.cancel_task import CancelTask
 from embedder.usecases.delete_cabinet import DeleteCabinet
 from embedder.usecases.delete_document import DeleteDocument
@@ -89,10 +89,11 @@ class _Stores:
     producer: Producer
     backlog: JobBacklog
     scratch: Scratch
+    figures: StoreMetrics
 
     @classmethod
     def open(cls, settings: Settings, model: PreparedModel, metrics: Metrics) -> Self:
-        spec = model.spec
+        spec, figures = model.spec, StoreMetrics(metrics)
         return cls(
             objects=ListingStore.open(settings.objects),
             index=Index.open(
@@ -105,7 +106,8 @@ class _Stores:
                 metrics=ProducerMetrics.define(metrics),
             ),
             backlog=JobBacklog(settings.kafka, group=settings.worker.group),
-            scratch=_scratch(settings, metrics),
+            scratch=_scratch(settings, figures),
+            figures=figures,
         )
 
     async def check_log(self) -> None:
@@ -125,13 +127,11 @@ class _Stores:
         )
 
 
-def _scratch(settings: Settings, metrics: Metrics) -> Scratch:
+def _scratch(settings: Settings, figures: StoreMetrics) -> Scratch:
     # Parsers never wait for a fetch, and interactive work waits behind few other bodies.
     bodies = max(_LEAST_BODIES, _BODIES_PER_PARSER * settings.parser.children)
     scratch = Scratch(size=settings.worker.scratch_bytes, bodies=bodies)
-    metrics.gauge("scratch_bytes", "Bytes of bodies fetched and not yet read").set_function(
-        lambda: scratch.held
-    )
+    figures.watch(lambda: scratch.held)
     return scratch
 
 
@@ -209,11 +209,10 @@ def _runs(
     pulse: Pulse,
     metrics: Metrics,
 ) -> ReindexRuns:
-    read = metrics.counter("source_read_bytes", "Bytes read of the objects of sources")
     return ReindexRuns(
         archive=stores.objects,
         index=stores.index,
-        sources=OutsideSources(settings.source, stores.objects, read=read.inc),
+        sources=OutsideSources(settings.source, stores.objects, read=stores.figures.read),
         extractor=extractor,
         log=log,
         backlog=stores.backlog,

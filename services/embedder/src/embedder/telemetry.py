@@ -44,6 +44,7 @@ __all__ = [
     "Pulse",
     "PulsingLog",
     "SettleMetrics",
+    "StoreMetrics",
     "TracedLog",
 ]
 
@@ -278,6 +279,22 @@ class ParserMetrics:
     def watch(self, children: Callable[[], int]) -> None:
         """Read the gauge from this when it is scraped."""
         self._children.set_function(children)
+
+
+class StoreMetrics:
+    """Bytes that come from outside."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._scratch = metrics.gauge("scratch_bytes", "Bytes of bodies fetched and not yet read")
+        self._read = metrics.counter("source_read_bytes", "Bytes read of the objects of sources")
+
+    def read(self, size: int) -> None:
+        """Count bytes of a source."""
+        self._read.inc(size)
+
+    def watch(self, scratch: Callable[[], int]) -> None:
+        """Read the gauge from this when it is scraped."""
+        self._scratch.set_function(scratch)
 
 
 class PlanMetrics:

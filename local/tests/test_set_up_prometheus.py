@@ -52,17 +52,24 @@ def test_whoever_may_not_install_it_is_told_the_command(
         ensure_prometheus(progress(tmp_path), {})
 
 
-def test_as_root_on_debian_it_is_installed(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("has_systemd", [True, False])
+def test_as_root_on_debian_it_is_installed_and_no_service_is_left(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_systemd: bool
 ) -> None:
     for name in ("promtool", "prometheus"):
         command(tmp_path / name, "exit 0")
     install = f'[ "$1" = install ] && /bin/mv {tmp_path}/prom* {folder}; exit 0'
     command(folder / "apt-get", install)
     command(folder / "apt-cache", "exit 0")
+    command(folder / "systemctl", f'echo "$@" > {tmp_path}/calls')
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    ensure_prometheus(progress(tmp_path), {"PATH": str(folder)})
+    systemd = tmp_path if has_systemd else tmp_path / "none"
+    ensure_prometheus(progress(tmp_path), {"PATH": str(folder)}, systemd=systemd)
     assert has_prometheus()
+    calls = tmp_path / "calls"
+    assert calls.exists() == has_systemd
+    if has_systemd:
+        assert calls.read_text("utf-8") == "disable --now prometheus\n"
 
 
 def test_a_package_without_the_commands_is_an_error(

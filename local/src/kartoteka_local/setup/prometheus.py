@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from kartoteka_local.setup.progress import Progress, SetupError
@@ -19,6 +20,8 @@ PROMETHEUS: Final = Need(
     zypper="golang-github-prometheus-prometheus",
 )
 _COMMANDS: Final = ("prometheus", "promtool")
+_SYSTEMD: Final = Path("/run/systemd/system")
+"""There where systemd runs services."""
 
 
 def has_prometheus() -> bool:
@@ -26,8 +29,10 @@ def has_prometheus() -> bool:
     return all(shutil.which(command) is not None for command in _COMMANDS)
 
 
-def ensure_prometheus(progress: Progress, env: Mapping[str, str]) -> None:
-    """Install it where it is missing.
+def ensure_prometheus(
+    progress: Progress, env: Mapping[str, str], *, systemd: Path = _SYSTEMD
+) -> None:
+    """Install it where it is missing, and leave no service of it: tests start their own.
 
     Raises:
         SetupError: it cannot be installed without a question, or is still not found.
@@ -35,5 +40,7 @@ def ensure_prometheus(progress: Progress, env: Mapping[str, str]) -> None:
     if has_prometheus():
         return
     require((PROMETHEUS,), progress, env)
+    if systemd.is_dir():
+        progress.attempt(["systemctl", "disable", "--now", "prometheus"])
     if not has_prometheus():
         raise SetupError("prometheus and promtool are still not found: put them on PATH.")

@@ -3,15 +3,12 @@ import io
 import json
 import logging
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 import structlog
 from opentelemetry import trace
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.trace import StatusCode
 
 from kartoteka_runtime.env import SettingsError, read
@@ -27,6 +24,7 @@ from kartoteka_runtime.tracing import (
     traceparent,
 )
 from kartoteka_testkit.recorded_spans import RecordedSpans
+from kartoteka_testkit.span_collector import SpanCollector
 
 CAME = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 TRACE = int(CAME.split("-")[1], 16)
@@ -205,42 +203,15 @@ def test_a_caller_decides_for_the_traces_that_it_has_begun(
     asyncio.run(tracer.close(0.1))
 
 
-class _Collector(BaseHTTPRequestHandler):
-    taken: list[tuple[str, bytes]]
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.taken.append((self.path, body))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 async def test_closing_sends_what_is_left() -> None:
-    class Collector(_Collector):
-        taken: list[tuple[str, bytes]] = []  # noqa: RUF012 - of this test's server alone
-
-    server = HTTPServer(("127.0.0.1", 0), Collector)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        endpoint = f"http://127.0.0.1:{server.server_port}/"
-        tracer = open_tracer(TracingSettings(enabled=True, endpoint=endpoint), service="embedder")
+    with SpanCollector() as collector:
+        settings = TracingSettings(enabled=True, endpoint=f"{collector.url}/")
+        tracer = open_tracer(settings, service="embedder")
         with tracer.begin("work", traceparent=CAME):
             pass
         await tracer.close()
-    finally:
-        await asyncio.to_thread(server.shutdown)
-        server.server_close()
-        thread.join()
-    ((path, body),) = Collector.taken
-    sent = ExportTraceServiceRequest.FromString(body).resource_spans[0]
-    assert path == "/v1/traces"
-    assert sent.scope_spans[0].spans[0].trace_id.hex() == f"{TRACE:032x}"
-    resource = {one.key: one.value.string_value for one in sent.resource.attributes}
-    assert resource["service.name"] == "embedder"
+    (span,) = collector.spans
+    assert (span.service, span.name, span.trace_id) == ("embedder", "work", f"{TRACE:032x}")
 
 
 @pytest.mark.parametrize("is_deaf", [True, False])

@@ -55,15 +55,14 @@ class Release:
         return base64.b64decode(found["data"][key]).decode()
 
     async def objects(self) -> list[str]:
-        """Return what of the release is in the namespace now, as kind/name."""
+        """Return what is in the namespace now, whoever made it, as kind/name."""
         kinds = await run(
             str(self.kubectl.binary),
             *("api-resources", "--verbs=list", "--namespaced", "-o", "name"),
         )
         wanted = sorted(set(kinds.split()) - _DERIVED)
-        selector = f"app.kubernetes.io/instance={self.name}"
-        listed = await self.kubectl("get", ",".join(wanted), "-l", selector, "-o", "name")
-        return sorted(line for line in listed.split() if line)
+        listed = await self.kubectl("get", ",".join(wanted), "-o", "name")
+        return sorted({line for line in listed.split() if line} - _OF_ANY_NAMESPACE)
 
     async def _apply(self, command: str, values: dict[str, Any]) -> str:
         file = self.folder / f"{command}-values.json"
@@ -91,3 +90,5 @@ _DERIVED = frozenset(
     }
 )
 """What controllers make and remove by themselves."""
+_OF_ANY_NAMESPACE = frozenset({"configmap/kube-root-ca.crt", "serviceaccount/default"})
+"""What Kubernetes itself puts there."""

@@ -218,13 +218,19 @@ class Scenario:
         await self.kubectl("rollout", "status", name, "--timeout=300s")
 
     async def _kill(self, component: str) -> None:
-        """SIGKILL without any grace, and wait until another pod is ready."""
+        """SIGKILL without any grace, and wait until others are ready in its place."""
         selector = f"app.kubernetes.io/component={component}"
-        pod = (await self.kubectl.names("pods", selector))[0]
-        await self.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
-        kind = "statefulset" if component == "kafka" else "deployment"
-        name = f"{kind}/{self.name}-{component}"
-        await self.kubectl("rollout", "status", name, "--timeout=300s")
+        before = await self.kubectl.get("pods", "-l", selector)
+        victim, *_ = [pod["metadata"] for pod in before["items"]]
+        await self.kubectl("delete", "pod", victim["name"], "--grace-period=0", "--force")
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline:
+            pods = (await self.kubectl.get("pods", "-l", selector))["items"]
+            others = [pod for pod in pods if pod["metadata"]["uid"] != victim["uid"]]
+            if len(others) == len(before["items"]) and all(_is_ready(pod) for pod in others):
+                return
+            await asyncio.sleep(0.5)
+        raise AssertionError(f"nothing took the place of {victim['name']} in 300 s")
 
     async def _restart(self) -> None:
         for kind in ("deployment", "statefulset"):
@@ -254,26 +260,29 @@ class Scenario:
         return str(next(item["value"] for item in env if item["name"] == "LOG_LEVEL"))
 
     async def uninstall_leaves(self) -> dict[str, Any]:
-        """Volumes of the stores and the kept Secrets and ConfigMap, nothing else."""
+        """Exactly what the notes and the chart's README say that it leaves."""
         await self.release.uninstall()
-        deadline, kept = time.monotonic() + 120, frozenset({"secret", "configmap"})
-        while True:
-            left = await self.release.objects()
-            strange = [
-                name
-                for name in left
-                if not name.startswith("persistentvolumeclaim/")
-                and (name.partition("/")[0] not in kept or not await self._is_kept(name))
-            ]
-            if not strange or time.monotonic() > deadline:
+        said = {
+            f"secret/{self.name}-api-keys",
+            f"secret/{self.name}-qdrant",
+            f"secret/{self.name}-object-storage",
+            f"configmap/{self.name}-install",
+            f"lease.coordination.k8s.io/{self.name}-scheduler",
+            f"pod/{self.name}-tests",
+        }
+        volumes = {
+            f"persistentvolumeclaim/data-{self.name}-{store}-0"
+            for store in ("kafka", "qdrant", "object-storage")
+        }
+        deadline = time.monotonic() + 120
+        while True:  # what the removed ones own goes a moment later
+            left = set(await self.release.objects())
+            if left == said | volumes or time.monotonic() > deadline:
                 break
             await asyncio.sleep(2)
-        _must(not strange, f"left behind: {strange}")
-        return {"left": left}
-
-    async def _is_kept(self, name: str) -> bool:
-        annotations = (await self.kubectl.get(name))["metadata"].get("annotations", {})
-        return bool(annotations.get("helm.sh/resource-policy") == "keep")
+        _must(left <= said | volumes, f"left beside: {sorted(left - said - volumes)}")
+        _must(said | volumes <= left, f"gone as well: {sorted((said | volumes) - left)}")
+        return {"left": sorted(left)}
 
     async def _done(self, job: str) -> None:
         await self.kubectl("wait", "--for=condition=complete", f"job/{job}", "--timeout=120s")
@@ -282,3 +291,8 @@ class Scenario:
 def _must(holds: bool, why: str) -> None:  # noqa: FBT001 - a condition
     if not holds:
         raise AssertionError(why)
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)

@@ -39,6 +39,8 @@ UNUSED: Final = (
     "openvino/libs/libopenvino_tensorflow_lite_frontend.so.*",
     "openvino/frontend/*/py_*.so",
     "openvino/cmake",
+    # Reports every start to its vendor; the library does without.
+    "openvino_telemetry",
     # Compilers of extensions.
     "numpy/distutils",
     "numpy/f2py",

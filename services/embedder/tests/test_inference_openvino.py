@@ -120,3 +120,20 @@ async def test_openvino_says_what_torch_says(
 
     assert min(cosines(await engine.embed_passages(rows_of(prepared)), expected)) >= 0.999
     assert min(cosines(await engine.embed_queries(TEXTS), queries)) >= 0.999
+
+
+def test_no_id_for_the_vendor_is_left_behind(settings: ModelSettings, tmp_path: Path) -> None:
+    load = (
+        "from embedder.adapters.inference.assembly import prepare\n"
+        "from embedder.adapters.inference.model_settings import ModelSettings\n"
+        "import sys\n"
+        "prepare(ModelSettings.model_validate_json(sys.argv[1])).backend.load()\n"
+    )
+
+    subprocess.run(
+        [sys.executable, "-c", load, settings.model_dump_json()],
+        env={"HOME": str(tmp_path)},
+        check=True,
+    )
+
+    assert list(tmp_path.iterdir()) == []

@@ -165,7 +165,7 @@ def test_an_image_without_the_package_of_the_model_takes_its_export(
     )
     folder = planted(settings, exporter)
     image = key_of(settings, {"openvino": "1"})
-    could_load_it_from_the_hub = key_of(settings, exporter.versions)
+    could_load_it_from_the_hub = key_of(settings, dict(exporter.versions))
 
     assert ExportedModel.read(folder, image) is not None
     assert ExportedModel.read(folder, could_load_it_from_the_hub) is None

@@ -148,6 +148,7 @@ class Renderer:
     def _output(self, command: Sequence[str]) -> str:
         # No configuration, cache or cluster of the user's: Helm's are all below HOME and XDG_*.
         env = {"HOME": str(self.folder), "KUBECONFIG": str(self.folder / "none"), "PATH": ""}
+        env["GOGC"] = "off"  # it ends before garbage matters, and collecting is a fifth of its time
         run = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         if run.returncode:
             raise RenderError(run.stdout + run.stderr)

@@ -6,7 +6,7 @@ from functools import cache
 
 from tests.charts.rendering import ROOT
 
-_ANSWERS = {"yes", "partly", "no", "rendered only", "in work"}
+_ANSWERS = {"yes", "partly", "no", "rendered only"}
 _SHOWN_ELSEWHERE = {"51"}
 """A page of measurements, whose figures name their evidence themselves."""
 

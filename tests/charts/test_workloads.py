@@ -66,6 +66,13 @@ def test_uploads_under_way_fit_the_memory(render: Renderer) -> None:
     assert [uploads("1Gi"), uploads("8Gi"), uploads("256Mi")] == [40, 128, 1]
 
 
+def test_lag_is_asked_for_the_group_that_works(render: Renderer) -> None:
+    assert "WATCH_GROUP" not in env_of(render({}), "ingest-api")
+    objects = render({"embedder": {"settings": {"WORKER_GROUP": "another"}}})
+    assert env_of(objects, "embedder")["WORKER_GROUP"] == "another"
+    assert env_of(objects, "ingest-api")["WATCH_GROUP"] == "another"
+
+
 def test_a_pod_is_left_the_time_that_its_process_takes_to_end(render: Renderer) -> None:
     objects = render({"ingestApi": {"preStopSeconds": 7, "drainSeconds": 40}})
     api, embedder = pod_of(objects, "ingest-api"), pod_of(objects, "embedder")

@@ -22,6 +22,8 @@ from tests.e2e.scenario import Scenario
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _NAME: Final = "kartoteka"
+_MADE_HERE: Final = "kartoteka.test/e2e=yes"
+"""The label without which no namespace is removed."""
 
 
 def _say(line: str) -> None:
@@ -50,12 +52,20 @@ def _options() -> argparse.Namespace:
 
 
 async def _namespace(kubectl: Kubectl) -> None:
-    """Make the namespace anew, with Pod Security enforced."""
-    await kubectl("delete", "namespace", kubectl.namespace, "--ignore-not-found", "--wait")
-    await kubectl("create", "namespace", kubectl.namespace)
-    for mode in ("enforce", "warn"):
-        label = f"pod-security.kubernetes.io/{mode}=restricted"
-        await kubectl("label", "namespace", kubectl.namespace, label)
+    """Make the namespace anew, with Pod Security enforced.
+
+    Raises:
+        CommandError: there is one of this name that no run of this made.
+    """
+    name = kubectl.namespace
+    if await kubectl("get", "namespace", name, "--ignore-not-found", "-o", "name"):
+        made = await kubectl("get", "namespace", "-l", _MADE_HERE, "-o", "name")
+        if f"namespace/{name}" not in made.split():
+            raise CommandError(f"namespace {name} is somebody else's: name another --namespace")
+        await kubectl("delete", "namespace", name, "--wait")
+    await kubectl("create", "namespace", name)
+    enforced = (f"pod-security.kubernetes.io/{mode}=restricted" for mode in ("enforce", "warn"))
+    await kubectl("label", "namespace", name, _MADE_HERE, *enforced)
 
 
 async def _with(helm: str, options: argparse.Namespace, images: Images, report: Report) -> None:
@@ -95,6 +105,8 @@ async def _with(helm: str, options: argparse.Namespace, images: Images, report: 
     await report.step(f"{helm}: upgrade and rollback", scenario.upgrade_and_back())
     if not options.keep:
         await report.step(f"{helm}: uninstall", scenario.uninstall_leaves())
+        await report.step(f"{helm}: install again", scenario.found_again())
+        await report.step(f"{helm}: uninstall again", scenario.uninstall_leaves())
         await kubectl("delete", "namespace", options.namespace, "--wait")
 
 
@@ -112,8 +124,12 @@ async def _main() -> int:
         return 1
     _say(f"images: {', '.join(loaded)}")
     report = Report(_say)
-    for helm in options.helm or sorted(HELMS, reverse=True):
-        await _with(helm, options, images, report)
+    try:
+        for helm in options.helm or sorted(HELMS, reverse=True):
+            await _with(helm, options, images, report)
+    except CommandError as error:
+        _say(f"{error}")
+        return 1
     about = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "cluster": version}
     report.save(options.save, about)
     _say(f"{len(report.steps) - len(report.failed)} of {len(report.steps)} steps well")

@@ -284,6 +284,16 @@ class Scenario:
         _must(said | volumes <= left, f"gone as well: {sorted((said | volumes) - left)}")
         return {"left": sorted(left)}
 
+    async def found_again(self) -> dict[str, Any]:
+        """The same install after an uninstall finds every document, by the same key."""
+        before = await self.key()
+        await self.release.install()
+        _must(await self.key() == before, "the install made another key")
+        async with Api.open(self.url, before) as api:
+            hits = await api.hits(_CABINET, _LIGHTHOUSE)
+            _must(hits[0]["external_id"] == "lighthouse.pdf", str(hits))
+        return {"key": "the same", "documents": "still there"}
+
     async def _done(self, job: str) -> None:
         await self.kubectl("wait", "--for=condition=complete", f"job/{job}", "--timeout=120s")
 

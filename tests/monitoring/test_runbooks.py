@@ -61,3 +61,28 @@ def test_values_and_settings_exist(page: Path) -> None:
 def test_codes_are_those_of_the_contracts(page: Path) -> None:
     reasons = re.findall(r"--reason ([a-z_]+)", page.read_text("utf-8"))
     assert set(reasons) <= set(ERRORS)
+
+
+@each_page
+def test_what_deletes_by_labels_names_the_instance(page: Path) -> None:
+    deletes = re.findall(
+        r"kubectl[^\n`|]* delete [^\n`]*(?:-l|--selector)[ =][^\n`]*", page.read_text("utf-8")
+    )
+    assert [line for line in deletes if "app.kubernetes.io/instance=" not in line] == []
+
+
+@each_page
+def test_workers_are_scaled_by_what_owns_their_number(page: Path) -> None:
+    """What `kubectl scale` has set, the next upgrade conflicts with, until it is forced."""
+    text = page.read_text("utf-8")
+    assert "kubectl -n $NS scale" not in text or "--force-conflicts" in text
+
+
+@each_page
+def test_what_keda_scales_is_paused_before_it_is_stopped(page: Path) -> None:
+    text = page.read_text("utf-8")
+    stops = re.search(r"scale deployment [^\n]*kartoteka-embedder --replicas=0", text)
+    if stops is not None:
+        pauses = "autoscaling.keda.sh/paused-replicas"
+        assert f"{pauses}=0" in text[: stops.start()]
+        assert f"{pauses}-" in text[stops.end() :]

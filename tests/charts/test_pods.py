@@ -208,3 +208,17 @@ def test_pull_secrets_are_in_every_pod(render: Renderer) -> None:
     objects = render({"global": {"imagePullSecrets": ["one", {"name": "two"}]}})
     for pod in pods(objects):
         assert pod.spec["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}], pod.name
+
+
+def test_strimzis_brokers_may_write_to_their_volumes_and_are_restricted(render: Renderer) -> None:
+    """The operator takes this context instead of its own, which has a group for the volumes."""
+    copies = {"replicationFactor": 3, "minInsyncReplicas": 2}
+    objects = render({"kafka": {"mode": "strimzi", **copies}})
+    (pool,) = of_kind(objects, "KafkaNodePool")
+    template = pool["spec"]["template"]
+    broker = {
+        "securityContext": template["pod"]["securityContext"],
+        "containers": [{"name": "kafka", **template["kafkaContainer"]}],
+    }
+    assert broker["securityContext"]["fsGroup"] == 0
+    assert violations(broker) == []

@@ -75,6 +75,24 @@ def _ports(pod: Pod) -> set[int]:
     return {int(port["containerPort"]) for port in found}
 
 
+def test_every_pod_has_a_policy_of_its_own(render: Renderer) -> None:
+    for values in ({}, {"scheduler": {"enabled": False}}):
+        objects = render(values)
+        named = {
+            item["spec"]["podSelector"]["matchLabels"].get("app.kubernetes.io/component")
+            for item in objects
+            if item["kind"] == "NetworkPolicy"
+        }
+        assert {pod.component for pod in pods(objects)} == named - {None}
+
+
+def test_reindexing_by_hand_gets_to_kafka_without_the_scheduler(render: Renderer) -> None:
+    objects = render({"scheduler": {"enabled": False}})
+    known = by_component(objects)
+    assert "scheduler" not in known
+    assert connects(objects, known["reindex"], known["kafka"], 9092)
+
+
 def test_every_pod_can_resolve_names(objects: list[Object]) -> None:
     dns = {"k8s-app": "kube-dns"}
     for pod in pods(objects):
@@ -97,7 +115,7 @@ def test_external_stores_are_reached_on_their_own_ports(render: Renderer) -> Non
 def test_nobody_goes_out_where_all_stores_are_built_in(render: Renderer) -> None:
     objects = render()
     for pod in pods(objects):
-        goes_to_api_server = pod.component in {"scheduler", "reindex"}
+        goes_to_api_server = pod.component == "scheduler"
         assert allows(objects, "Egress", pod, Endpoint(port=443)) == goes_to_api_server, pod.name
 
 
@@ -123,6 +141,16 @@ def test_the_platforms_own_credentials_are_got_from_the_node(render: Renderer) -
         objects = render(EXTERNAL, values)
         embedder = by_component(objects)["embedder"]
         assert allows(objects, "Egress", embedder, Endpoint(port=80)) == expected
+
+
+def test_so_are_those_for_sources_whatever_the_own_storage_takes(render: Renderer) -> None:
+    urls = {"allowedUrls": ["s3://others"]}
+    secret = {"existingSecret": "theirs"}
+    for sources, expected in (({}, False), (urls, True), ({**urls, **secret}, False)):
+        objects = render({"sources": sources})
+        known = by_component(objects)
+        assert allows(objects, "Egress", known["embedder"], Endpoint(port=80)) == expected
+        assert not allows(objects, "Egress", known["ingest-api"], Endpoint(port=80))
 
 
 def test_prometheus_gets_to_metrics_and_a_stranger_to_the_api_only(render: Renderer) -> None:
@@ -173,8 +201,22 @@ def test_traces_get_to_their_collector(render: Renderer) -> None:
     for values, expected in (({}, False), (tracing, True)):
         objects = render(values)
         known = by_component(objects)
-        for component in ("ingest-api", "embedder", "scheduler"):
+        for component in ("ingest-api", "embedder", "reconcile"):
             assert allows(objects, "Egress", known[component], collector) == expected
+        for component in ("scheduler", "reindex", "topics", "tests"):
+            assert not allows(objects, "Egress", known[component], collector)
+
+
+def test_traces_get_to_the_port_behind_the_collectors_service(render: Renderer) -> None:
+    """Policies are applied to an address that the Service's has been replaced by."""
+    tracing = {"enabled": True, "endpoint": "http://collector.otel"}
+    for policy, reached in (({}, {80, 4318}), ({"tracingPorts": [55681]}, {80, 55681})):
+        objects = render({"tracing": tracing, "networkPolicy": policy})
+        embedder = by_component(objects)["embedder"]
+        pod = {"app": "collector"}
+        for port in (80, 4318, 55681):
+            collector = Endpoint(port=port, labels=pod, namespace="otel")
+            assert allows(objects, "Egress", embedder, collector) == (port in reached)
 
 
 def test_policies_can_be_left_out(render: Renderer) -> None:

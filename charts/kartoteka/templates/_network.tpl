@@ -91,7 +91,8 @@ external stores.
 {{- $external = true -}}
 {{- end -}}
 {{- end -}}
-{{- if and .objects (not (include "kartoteka.objects.secret" .context)) }}
+{{- $own := and .objects (not (include "kartoteka.objects.secret" .context)) -}}
+{{- if or $own (and .sources $values.sources.allowedUrls (not $values.sources.existingSecret)) }}
 # The platform's own credentials come from its metadata service, on the node.
 - to:
     - ipBlock: {cidr: 169.254.0.0/16}
@@ -111,10 +112,16 @@ external stores.
 {{- end -}}
 {{- end -}}
 
-{{/* Egress to the collector of traces. */}}
+{{/* Egress to the collector of traces: policies see the port behind its Service. */}}
 {{- define "kartoteka.network.tracingEgress" -}}
 {{- if and .Values.tracing.enabled .Values.tracing.endpoint }}
-- ports: [{protocol: TCP, port: {{ include "kartoteka.network.port" .Values.tracing.endpoint }}}]
+{{- $ports := list -}}
+{{- range .Values.networkPolicy.tracingPorts -}}{{- $ports = append $ports (toString .) -}}{{- end -}}
+{{- $ports = append $ports (include "kartoteka.network.port" .Values.tracing.endpoint) }}
+- ports:
+    {{- range uniq $ports }}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
 {{- end -}}
 {{- end -}}
 

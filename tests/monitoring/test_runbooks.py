@@ -1,6 +1,7 @@
 """Runbooks name what there is: objects, components, values, settings, error codes, metrics."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,10 @@ _SETTINGS: Final = set(
 each_page = pytest.mark.parametrize(
     "page", sorted(RUNBOOKS.glob("*.md")), ids=lambda page: page.stem
 )
+
+
+def _page(name: str) -> str:
+    return (RUNBOOKS / f"{name}.md").read_text("utf-8")
 
 
 def _is_value(path: str) -> bool:
@@ -86,3 +91,38 @@ def test_what_keda_scales_is_paused_before_it_is_stopped(page: Path) -> None:
         pauses = "autoscaling.keda.sh/paused-replicas"
         assert f"{pauses}=0" in text[: stops.start()]
         assert f"{pauses}-" in text[stops.end() :]
+
+
+@each_page
+def test_a_volume_grows_with_its_claim_template_made_anew(page: Path) -> None:
+    """The template cannot be changed: the StatefulSet goes, and leaves its pod, before that."""
+    lines = page.read_text("utf-8").splitlines()
+    for at, line in enumerate(lines):
+        if "helm upgrade" in line and "storage.size=" in line:
+            name = line.partition("--set ")[2].partition(".")[0]
+            deletes = f"delete statefulset kartoteka-{name} --cascade=orphan"
+            assert any(deletes in earlier for earlier in lines[:at])
+
+
+def test_a_key_reaches_a_pod_in_no_argument(tmp_path: Path) -> None:
+    """What `kubectl exec` runs is logged by the Kubernetes API, with its arguments."""
+    (defined,) = re.findall(r"^    (dlq\(\) .*)$", _page("README"), re.MULTILINE)
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(
+        '#!/bin/sh\necho "asked: $*"\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec "$@"\n'
+    )
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "key: $API_KEY url: $API_URL"\nprintf "[%s]" "$@"\n')
+    for program in (kubectl, python):
+        program.chmod(0o755)
+    done = subprocess.run(
+        ["/bin/bash", "-c", f"{defined}\ndlq list --reason 'a b'"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "NS": "kartoteka", "KEY": "secret-key"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    asked, given, arguments = done.stdout.splitlines()
+    assert "secret-key" not in asked
+    assert given == "key: secret-key url: http://127.0.0.1:8080"
+    assert arguments == "[-m][ingest_api][dlq][list][--reason][a b]"

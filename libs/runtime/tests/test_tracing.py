@@ -190,17 +190,38 @@ def test_settings_need_an_address_only_when_enabled() -> None:
         read(TracingSettings, {"TRACING_SAMPLE_RATIO": "1.1"})
 
 
-@pytest.mark.parametrize(("came", "is_recorded"), [(None, False), (CAME, True)])
-def test_a_caller_decides_for_the_traces_that_it_has_begun(
-    came: str | None, *, is_recorded: bool
-) -> None:
-    settings = TracingSettings(enabled=True, endpoint="http://127.0.0.1:9", sample_ratio=0)
-    tracer = open_tracer(settings, service="t")
-    with tracer.begin("work", traceparent=came):
+def is_recorded(header: str) -> bool:
+    return bool(int(header[-2:], 16) & trace.TraceFlags.SAMPLED)
+
+
+def passed_on(came: str | None, *, ratio: float, service: str = "t") -> str:
+    """Return the traceparent that a part of the work hands on."""
+    settings = TracingSettings(enabled=True, endpoint="http://127.0.0.1:9", sample_ratio=ratio)
+    tracer = open_tracer(settings, service=service)
+    with tracer.begin("work", traceparent=came), child("part"):
         header = traceparent()
-    assert header is not None
-    assert bool(int(header[-2:], 16) & 1) is is_recorded
     asyncio.run(tracer.close(0.1))
+    assert header is not None
+    return header
+
+
+@pytest.mark.parametrize("came", [None, CAME, f"{CAME[:-2]}00"])
+def test_a_share_of_nothing_records_nothing_whatever_a_caller_says(came: str | None) -> None:
+    assert not is_recorded(passed_on(came, ratio=0))
+
+
+def test_what_a_caller_does_not_record_is_not_recorded() -> None:
+    assert not is_recorded(passed_on(f"{CAME[:-2]}00", ratio=1))
+    assert is_recorded(passed_on(CAME, ratio=1))
+
+
+@pytest.mark.parametrize(("ratio", "is_chosen"), [(0.5, False), (0.6, True)])
+def test_all_services_choose_the_same_traces(ratio: float, *, is_chosen: bool) -> None:
+    """The trace's id is at 0.52 of all."""
+    first = passed_on(CAME, ratio=ratio, service="ingest-api")
+    second = passed_on(first, ratio=ratio, service="embedder")
+    assert (is_recorded(first), is_recorded(second)) == (is_chosen, is_chosen)
+    assert first.split("-")[1] == second.split("-")[1] == CAME.split("-")[1]
 
 
 async def test_closing_sends_what_is_left() -> None:

@@ -68,8 +68,9 @@ class TracingSettings(Fragment):
     """Base URL of a collector that takes OTLP over HTTP, as ``http://collector:4318``; needed when
     enabled. One that is away costs nothing but its spans."""
     sample_ratio: float = Field(default=1.0, ge=0, le=1)
-    """Share of the traces begun here that are recorded; a trace that a caller has begun is recorded
-    if the caller does."""
+    """Share of the traces that are recorded, chosen by their ids alone: all processes that have the
+    same share choose alike. Of a trace that a caller has begun, nothing is recorded unless the
+    caller records it too; that the caller does is no reason to exceed the share."""
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
@@ -193,8 +194,10 @@ def open_tracer(settings: TracingSettings, *, service: str) -> Tracer:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
     from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased  # noqa: PLC0415
 
+    # Anybody may send a traceparent that says "recorded": traces begin before keys are looked at.
+    share = TraceIdRatioBased(settings.sample_ratio)
     provider = TracerProvider(
-        sampler=ParentBased(TraceIdRatioBased(settings.sample_ratio)),
+        sampler=ParentBased(share, remote_parent_sampled=share),
         resource=Resource.create({"service.namespace": "kartoteka", "service.name": service}),
         shutdown_on_exit=False,
     )

@@ -201,9 +201,9 @@ def test_traces_get_to_their_collector(render: Renderer) -> None:
     for values, expected in (({}, False), (tracing, True)):
         objects = render(values)
         known = by_component(objects)
-        for component in ("ingest-api", "embedder", "reconcile"):
+        for component in ("ingest-api", "embedder"):
             assert allows(objects, "Egress", known[component], collector) == expected
-        for component in ("scheduler", "reindex", "topics", "tests"):
+        for component in ("scheduler", "reindex", "reconcile", "topics", "tests"):
             assert not allows(objects, "Egress", known[component], collector)
 
 

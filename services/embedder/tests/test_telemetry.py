@@ -107,6 +107,18 @@ def test_freshness_of_what_is_indexed_anew_counts_from_when_that_was_asked_for(
     assert _shown(metrics, "searchable_seconds_sum", work="bulk") == 7
 
 
+def test_a_retry_counts_among_uploads_unless_it_is_of_what_is_indexed_anew(
+    metrics: Metrics,
+) -> None:
+    record = builders.record(version=1)
+    figures = IndexingMetrics(metrics)
+    for epoch in (Epoch(0), Epoch(1), Epoch(2)):
+        event = DocumentSubmitted.of(record, epoch=epoch)
+        figures.published(event, Work.RETRY, event.accepted_at)
+    assert _shown(metrics, "searchable_seconds_count", work="retry") == 1
+    assert _shown(metrics, "searchable_seconds_count", work="bulk") == 2
+
+
 def test_clocks_that_differ_make_no_negative_time(metrics: Metrics) -> None:
     event = DocumentSubmitted.of(builders.record(version=1))
     IndexingMetrics(metrics).published(event, Work.BULK, event.accepted_at - timedelta(seconds=1))

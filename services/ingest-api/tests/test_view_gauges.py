@@ -78,7 +78,7 @@ class World:
                 self.shown("backlog_documents", **{"class": sort}),
                 self.shown("backlog_oldest_age_seconds", **{"class": sort}),
             )
-            for sort in ("interactive", "bulk", "retry")
+            for sort in ("interactive", "bulk", "retry", "bulk_retry")
         }
 
 
@@ -91,7 +91,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     await made.catalogue.close()
 
 
-_NOTHING = {"interactive": (0, 0), "bulk": (0, 0), "retry": (0, 0)}
+_NOTHING = {"interactive": (0, 0), "bulk": (0, 0), "retry": (0, 0), "bulk_retry": (0, 0)}
 
 
 async def test_an_empty_view_has_nothing_waiting_since_never(world: World) -> None:
@@ -125,6 +125,15 @@ async def test_work_of_which_a_try_failed_waits_among_retries(world: World) -> N
     assert (await world.backlog())["retry"] == (1, 0)
     await world.read("task.progress", progressed(event, Stage.PARSING, attempt=1))
     assert await world.backlog() == _NOTHING | {"retry": (1, 0)}
+
+
+async def test_a_reindex_of_which_a_try_failed_waits_among_no_uploads(world: World) -> None:
+    event = submitted(epoch=microseconds(EPOCH))
+    error = TaskError(code="timeout", message="", retriable=True)
+    await world.read("documents.bulk", event)
+    retry = status_changed(event, TaskStatus.RETRYING, next_attempt_at=EPOCH, error=error)
+    await world.read("task.status", retry)
+    assert await world.backlog() == _NOTHING | {"bulk_retry": (1, 0)}
 
 
 async def test_what_was_lost_and_sent_again_stays_interactive(world: World) -> None:

@@ -238,7 +238,8 @@ class IndexingMetrics:
         self._searchable = metrics.histogram(
             "searchable_seconds",
             "Seconds from when a document's work was asked for (accepted, or the run that indexes "
-            "it anew) until a search finds it, by the topic of the last try",
+            "it anew) until a search finds it, by the topic of the last try; a retry of what is "
+            "indexed anew is bulk",
             ["work"],
             buckets=_FRESHNESS,
         )
@@ -258,6 +259,8 @@ class IndexingMetrics:
         # its version may have been accepted months ago.
         again = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=event.epoch)
         asked = max(event.accepted_at, again)
+        if work is Work.RETRY and event.epoch > 0:
+            work = Work.BULK  # retries are those of uploads: somebody waits for them
         self._searchable.labels(work).observe(max(0.0, (now - asked).total_seconds()))
 
 

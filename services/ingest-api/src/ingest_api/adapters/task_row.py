@@ -77,7 +77,7 @@ def _backlog(task: Task) -> tuple[Backlog | None, int | None]:
     if task.kind is TaskKind.REINDEX:
         return (Backlog.RUN, since)
     if task.status is TaskStatus.RETRYING or task.attempt > 0:
-        return (Backlog.RETRY, since)
+        return (Backlog.BULK_RETRY if task.epoch > 0 else Backlog.RETRY, since)
     return (Backlog.BULK if task.queue is Queue.BULK else Backlog.INTERACTIVE, since)
 
 

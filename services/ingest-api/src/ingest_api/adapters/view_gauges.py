@@ -15,7 +15,7 @@ __all__ = ["CountedView", "Counts", "ViewGauges"]
 
 _EVERY_SECONDS: Final = 5.0
 _LONGEST_SECONDS: Final = 60.0
-_DOCUMENTS: Final = (Backlog.INTERACTIVE, Backlog.BULK, Backlog.RETRY)
+_DOCUMENTS: Final = (Backlog.INTERACTIVE, Backlog.BULK, Backlog.RETRY, Backlog.BULK_RETRY)
 
 
 class CountedView(Protocol):

@@ -15,7 +15,9 @@ class Backlog(StrEnum):
     INTERACTIVE = "interactive"
     BULK = "bulk"
     RETRY = "retry"
-    """Of either, once a try has failed."""
+    """Once a try has failed."""
+    BULK_RETRY = "bulk_retry"
+    """The same of what is indexed anew: nobody waits for it as for an upload."""
     RUN = "run"
     """Reindex runs, which are no documents."""
 

@@ -14,17 +14,17 @@ class Kafka:
     """Answers as it is told."""
 
     def __init__(self) -> None:
-        self.answer: Mapping[str, int] | Exception | None = {"documents.bulk": 3}
+        self.answer: Mapping[str, int] | BaseException | None = {"documents.bulk": 3}
 
     async def ask(self) -> Mapping[str, int] | None:
-        if isinstance(self.answer, Exception):
+        if isinstance(self.answer, BaseException):
             raise self.answer
         return self.answer
 
 
 class Store:
     def __init__(self) -> None:
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     async def probe(self) -> None:
         if self.error is not None:
@@ -95,6 +95,49 @@ async def test_a_store_that_is_away_is_not_up(world: World, error: Exception) ->
     world.store.error = None
     await world.surroundings.look()
     assert world.up("qdrant") == 1
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), KeyError("of a client")], ids=repr)
+async def test_what_fails_in_an_unknown_way_is_unknown_and_told_once(
+    world: World, capsys: pytest.CaptureFixture[str], error: BaseException
+) -> None:
+    await world.surroundings.look()
+    world.kafka.answer = world.store.error = error
+    capsys.readouterr()
+    for _ in range(3):
+        await world.surroundings.look()
+    assert (world.up("kafka"), world.up("qdrant"), world.lag()) == (None, None, None)
+    assert capsys.readouterr().out.count("dependency_cannot_be_asked") == 2  # of each once
+    world.kafka.answer, world.store.error = {"documents.bulk": 1}, None
+    await world.surroundings.look()
+    assert (world.up("kafka"), world.up("qdrant"), world.lag()) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("dependency", ["kafka", "qdrant"])
+async def test_its_own_cancellation_ends_it(dependency: str) -> None:
+    asked = asyncio.Event()
+
+    async def stuck() -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    class Stuck(Kafka):
+        async def ask(self) -> Mapping[str, int] | None:
+            await stuck()
+            return None
+
+    of_kafka = dependency == "kafka"
+    surroundings = Surroundings(
+        Metrics(),
+        lag=Stuck() if of_kafka else Kafka(),
+        group="g",
+        probes={} if of_kafka else {dependency: stuck},
+    )
+    running = asyncio.create_task(surroundings.run())
+    await asyncio.wait_for(asked.wait(), 5)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
 
 
 async def test_it_looks_again_and_again() -> None:

@@ -1,7 +1,8 @@
 """What this process sees around it, asked now and then: its dependencies, and the workers' lag."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 from kartoteka_contracts.errors import KartotekaError
@@ -29,6 +30,27 @@ class Lag(Protocol):
         ...
 
 
+class _BrokenError(Exception):
+    """Asking failed in a way that says nothing about whom it asked."""
+
+
+@contextmanager
+def _nothing_ends_it() -> Iterator[None]:
+    """Make a _BrokenError of what would end the process for a gauge."""
+    try:
+        yield
+    except (KartotekaError, OSError):
+        raise
+    except asyncio.CancelledError:
+        # The Kafka client can hand on the cancellation of a task of its own.
+        task = asyncio.current_task()
+        if task is None or task.cancelling() > 0:
+            raise
+        raise _BrokenError("cancelled from within") from None
+    except Exception as error:
+        raise _BrokenError(f"{type(error).__name__}: {error}") from error
+
+
 class Surroundings:
     """The gauges ``dependency_up`` and ``consumer_lag_records``.
 
@@ -54,6 +76,7 @@ class Surroundings:
         self._probes = probes
         self._every = every
         self._up: dict[tuple[str, ...], float] = {}
+        self._broken: set[str] = set()
         self._up_table: Table = metrics.table(
             "dependency_up",
             "1 where this replica reaches a dependency, 0 where not; asked every 15 seconds",
@@ -80,7 +103,12 @@ class Surroundings:
 
     async def _ask_lag(self) -> None:
         try:
-            lag = await self._lag.ask()
+            with _nothing_ends_it():
+                lag = await self._lag.ask()
+        except _BrokenError as error:
+            self._lag_table.hide()
+            self._forget(_KAFKA, error)
+            return
         except (KartotekaError, OSError) as error:
             self._lag_table.hide()
             self._note(_KAFKA, error)
@@ -94,7 +122,10 @@ class Surroundings:
     async def _ask(self, name: str, probe: Probe) -> None:
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
-                await probe()
+                with _nothing_ends_it():
+                    await probe()
+        except _BrokenError as error:
+            self._forget(name, error)
         except (KartotekaError, OSError) as error:  # a timeout is an OSError
             self._note(name, error)
         else:
@@ -105,5 +136,13 @@ class Surroundings:
         if self._up.get((name,), 1.0) != is_up:
             reason = "" if error is None else str(error) or type(error).__name__
             _log.warning("dependency", dependency=name, is_up=bool(is_up), reason=reason)
+        self._broken.discard(name)
         self._up[name,] = is_up
+        self._up_table.show(dict(self._up))
+
+    def _forget(self, name: str, error: _BrokenError) -> None:
+        if name not in self._broken:
+            _log.error("dependency_cannot_be_asked", dependency=name, reason=str(error))
+        self._broken.add(name)
+        self._up.pop((name,), None)
         self._up_table.show(dict(self._up))

@@ -91,6 +91,34 @@ def test_single_alerts_can_be_changed_or_left_out(render: Renderer) -> None:
     assert found[second]["labels"]["severity"] == "page"
 
 
+_ON: Any = {"enabled": True}
+_OFF: Any = {"enabled": False}
+
+
+@pytest.mark.parametrize(
+    ("values", "left_out"),
+    [
+        ({"metrics": {"serviceMonitor": _ON}}, {"KartotekaNoApi", "KartotekaNoWorkers"}),
+        ({"metrics": {"podMonitor": _ON}}, {"KartotekaNoApi", "KartotekaNoWorkers"}),
+        ({"metrics": {"serviceMonitor": _ON, "podMonitor": _ON}}, set()),
+        ({"scheduler": _OFF}, {"KartotekaReindexMissed"}),
+        ({"reconcile": _OFF}, {"KartotekaReconcileMissed", "KartotekaReconcileFailed"}),
+    ],
+    ids=lambda case: str(case) if isinstance(case, dict) else "",
+)
+def test_alerts_that_nothing_could_judge_are_left_out_unless_wanted(
+    render: Renderer, values: dict[str, Any], left_out: set[str]
+) -> None:
+    def found(**settings: Any) -> set[str]:
+        rules = of_kind(render(values | {"alerts": _ON | settings}), "PrometheusRule")
+        groups = [group for rule in rules for group in rule["spec"]["groups"]]
+        return {item["alert"] for group in groups for item in group["rules"] if "alert" in item}
+
+    everything = {item["alert"] for item in alerts(render)}
+    assert found() == everything - left_out
+    assert found(overrides=dict.fromkeys(left_out, _ON)) == everything
+
+
 def test_a_change_of_an_alert_that_is_not_there_is_refused(render: Renderer) -> None:
     values = {"alerts": {"enabled": True, "overrides": {"KartotekaTypo": {"enabled": False}}}}
     message = render.refuses(values)

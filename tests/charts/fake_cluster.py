@@ -28,7 +28,7 @@ _KINDS: Final[Mapping[str, Mapping[str, str]]] = {
     "policy/v1": {"poddisruptionbudgets": "PodDisruptionBudget"},
     "rbac.authorization.k8s.io/v1": {"rolebindings": "RoleBinding", "roles": "Role"},
 }
-"""What Helm 4 must know to read a manifest; what is looked up is in v1."""
+"""What Helm 4 must know to read a manifest, and what is looked up."""
 
 
 def _group(version: str) -> Object:
@@ -67,11 +67,15 @@ class FakeCluster:
     def put(self, objects: list[Object]) -> None:
         """Keep those of the objects that `helm uninstall` would leave."""
         for item in objects:
-            metadata = item["metadata"]
-            if metadata.get("annotations", {}).get("helm.sh/resource-policy") == "keep":
-                kind = f"{item['kind'].lower()}s"
-                path = f"/api/v1/namespaces/{metadata['namespace']}/{kind}/{metadata['name']}"
-                self._objects[path] = item
+            if item["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep":
+                self.add(item)
+
+    def add(self, item: Object) -> None:
+        """Keep an object."""
+        version, metadata = item["apiVersion"], item["metadata"]
+        root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+        kind = f"{item['kind'].lower()}s"
+        self._objects[f"{root}/namespaces/{metadata['namespace']}/{kind}/{metadata['name']}"] = item
 
     def delete(self, name: str) -> None:
         """Forget what has this name."""
@@ -80,8 +84,12 @@ class FakeCluster:
         }
 
     def answer(self, path: str) -> Object | None:
-        """Return what is at a path; None: nothing."""
-        return _DISCOVERY.get(path) or self._objects.get(path)
+        """Return what is at a path, an object or a list of them; None: nothing."""
+        found = _DISCOVERY.get(path) or self._objects.get(path)
+        if found is None and path.endswith("/configmaps"):
+            items = [item for at, item in self._objects.items() if at.rpartition("/")[0] == path]
+            return {"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {}, "items": items}
+        return found
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pytest
 
 from ingest_api.adapters.key_file import KeyFile, read_keys
 from tests.charts.fake_cluster import FakeCluster, clear, running_fake_cluster
-from tests.charts.rendering import Object, Renderer, RenderError, Values
+from tests.charts.rendering import NAMESPACE, Object, Renderer, RenderError, Values
 
 _SECRETS = ("api-keys", "qdrant", "object-storage")
 
@@ -51,7 +51,40 @@ def test_keys_are_made_once(helm: Renderer, cluster: FakeCluster) -> None:
     second = _upgraded(helm, cluster)
 
     assert set(_secrets(first)) == set(_SECRETS)
-    assert _secrets(second) == _secrets(first)
+    assert _secrets(second) == {}
+
+
+def test_what_was_made_belongs_to_no_revision(helm: Renderer, cluster: FakeCluster) -> None:
+    """A rollback would bring back old keys, and one from a Secret of one's own would be blocked."""
+    made = [item for item in _upgraded(helm, cluster) if item["kind"] == "Secret"]
+
+    assert {item["metadata"]["annotations"]["helm.sh/hook"] for item in made} == {
+        "pre-install,pre-upgrade"
+    }
+    assert {item["metadata"]["annotations"]["helm.sh/resource-policy"] for item in made} == {"keep"}
+
+
+def test_what_values_give_leaves_what_was_made_alone(helm: Renderer, cluster: FakeCluster) -> None:
+    _upgraded(helm, cluster)
+    given = {"qdrant": {"apiKey": {"value": "mine"}}}
+    (secret,) = [item for item in _upgraded(helm, cluster, given) if item["kind"] == "Secret"]
+
+    assert secret["metadata"]["name"] == "rag-kartoteka-qdrant-given"
+    assert "annotations" not in secret["metadata"]
+
+
+def test_another_secret_restarts_what_opens_the_store_with_it(
+    helm: Renderer, cluster: FakeCluster
+) -> None:
+    first = _checksums(_upgraded(helm, cluster))
+    cluster.delete("rag-kartoteka-qdrant")
+    second = _checksums(_upgraded(helm, cluster))
+
+    assert {name for name, sums in second.items() if sums != first[name]} == {
+        "rag-kartoteka-embedder",
+        "rag-kartoteka-ingest-api",
+        "rag-kartoteka-qdrant",
+    }
 
 
 def test_an_upgrade_that_changes_nothing_restarts_nothing(
@@ -124,15 +157,57 @@ def test_a_change_that_would_lose_data_is_refused(
     _upgraded(render, cluster, values)
 
 
-def test_a_store_may_be_left_for_an_external_one_but_not_taken_back(
+_EXTERNAL = {"qdrant": {"mode": "external", "external": {"url": "https://q:6333"}}}
+
+
+def test_a_store_that_was_left_may_be_taken_back_while_its_disk_is_there(
     render: Renderer, cluster: FakeCluster
 ) -> None:
     _upgraded(render, cluster)
-    _upgraded(
-        render, cluster, {"qdrant": {"mode": "external", "external": {"url": "https://q:6333"}}}
-    )
+    _upgraded(render, cluster, _EXTERNAL)
 
-    assert "qdrant.mode was external and cannot become builtin" in _refusal(render, cluster, {})
+    refusal = _refusal(render, cluster, {})
+    assert "qdrant.mode was external and cannot become builtin" in refusal
+    assert "data-rag-kartoteka-qdrant-0" in refusal
+
+    claim = {"name": "data-rag-kartoteka-qdrant-0", "namespace": NAMESPACE}
+    cluster.add({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": claim})
+    _upgraded(render, cluster)
+
+
+def test_objects_are_not_renamed(render: Renderer, cluster: FakeCluster) -> None:
+    _upgraded(render, cluster)
+
+    for values in ({"fullnameOverride": "other"}, {"nameOverride": "other"}):
+        assert "were called rag-kartoteka and cannot be called" in _refusal(render, cluster, values)
+
+
+def _qdrant_disk(**storage: str) -> Values:
+    return {"qdrant": {"builtin": {"storage": {"size": "10Gi"} | storage}}}
+
+
+def _run_stores(helm: Renderer, cluster: FakeCluster) -> None:
+    for item in _upgraded(helm, cluster, _qdrant_disk()):
+        if item["kind"] == "StatefulSet":
+            cluster.add(item)
+
+
+@pytest.mark.parametrize("storage", [{"size": "20Gi"}, {"storageClass": "fast"}])
+def test_another_disk_for_a_store_that_runs_is_refused(
+    helm: Renderer, cluster: FakeCluster, storage: dict[str, str]
+) -> None:
+    _run_stores(helm, cluster)
+    refusal = _refusal(helm, cluster, _qdrant_disk(**storage))
+
+    assert "delete sts rag-kartoteka-qdrant --cascade=orphan" in refusal
+    assert "kafka.builtin" not in refusal
+
+
+def test_the_same_size_in_other_words_is_no_other_disk(
+    helm: Renderer, cluster: FakeCluster
+) -> None:
+    _run_stores(helm, cluster)
+    _upgraded(helm, cluster, _qdrant_disk(size="10240Mi"))
 
 
 def test_a_secret_of_ones_own_switches_off_the_charts(render: Renderer) -> None:

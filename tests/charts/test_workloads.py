@@ -121,8 +121,12 @@ def test_another_password_starts_pods_anew_and_nothing_else_does(render: Rendere
         metadata = pod_of(render(*values), "ingest-api").metadata
         return str(metadata["annotations"]["checksum/stores"])
 
-    assert checksum({"qdrant": {"apiKey": {"value": "b"}}}) != checksum()
-    assert checksum({"ingestApi": {"replicas": 9}}) == checksum()
+    # Without a cluster, what nobody names is made anew each time.
+    own = {"existingSecret": "mine"}
+    named = {"qdrant": {"apiKey": own}, "objectStorage": {"credentials": own}}
+    other = {"qdrant": {"apiKey": {"existingSecret": "other"}}}
+    assert checksum(named, other) != checksum(named)
+    assert checksum(named, {"ingestApi": {"replicas": 9}}) == checksum(named)
 
 
 def test_a_model_of_a_volume_lies_where_the_images_own_would(render: Renderer) -> None:

@@ -92,14 +92,21 @@ automountServiceAccountToken: false
 {{- end -}}
 
 {{/*
-A hash of what the chart's own Secrets of the stores are made of: processes read passwords once, so
-that another one must start them anew. Values are hashed, not the Secrets, since those hold what
-was generated, which `helm template` makes anew each time. Keys of the API are no part of it: their
-file is watched.
+A hash of what opens the stores: processes read passwords once, so that another one must start them
+anew, together with the store. Values, and what the chart made, as it is in the cluster: without one
+(`helm template`) it is made anew each time. Secrets of the user's are only named, and keys of the
+API are no part of it: their file is watched.
 */}}
 {{- define "kartoteka.storesChecksum" -}}
 {{- $v := .Values -}}
-{{- list $v.kafka.sasl $v.kafka.tls $v.qdrant.apiKey $v.qdrant.tls $v.objectStorage.credentials $v.objectStorage.external.caSecret $v.sources.existingSecret | toJson | sha256sum -}}
+{{- include "kartoteka.generated" . -}}
+{{- $made := dict -}}
+{{- range $component, $secret := dict "qdrant" (include "kartoteka.qdrant.apiKeySecret" .) "object-storage" (include "kartoteka.objects.secret" .) -}}
+{{- if eq $secret (printf "%s-%s" (include "kartoteka.fullname" $) $component) -}}
+{{- $_ := set $made $component (index $v "generatedSecrets" $component) -}}
+{{- end -}}
+{{- end -}}
+{{- list $made $v.kafka.sasl $v.kafka.tls $v.qdrant.apiKey $v.qdrant.tls $v.objectStorage.credentials $v.objectStorage.external.caSecret $v.sources.existingSecret | toJson | sha256sum -}}
 {{- end -}}
 
 {{/* metadata of a pod; (dict "context" $ "component" … "workload" … "annotations" DICT). */}}

@@ -75,7 +75,9 @@ a broker's clients go where it says that it is. */}}
 {{- $key := .Values.qdrant.apiKey -}}
 {{- if $key.existingSecret -}}
 {{- $key.existingSecret -}}
-{{- else if or (ne .Values.qdrant.mode "external") $key.value -}}
+{{- else if $key.value -}}
+{{- printf "%s-qdrant-given" (include "kartoteka.fullname" .) -}}
+{{- else if ne .Values.qdrant.mode "external" -}}
 {{- printf "%s-qdrant" (include "kartoteka.fullname" .) -}}
 {{- end -}}
 {{- end -}}
@@ -106,7 +108,9 @@ a broker's clients go where it says that it is. */}}
 {{- $credentials := .Values.objectStorage.credentials -}}
 {{- if $credentials.existingSecret -}}
 {{- $credentials.existingSecret -}}
-{{- else if or (ne .Values.objectStorage.mode "external") $credentials.accessKeyId -}}
+{{- else if $credentials.accessKeyId -}}
+{{- printf "%s-object-storage-given" (include "kartoteka.fullname" .) -}}
+{{- else if ne .Values.objectStorage.mode "external" -}}
 {{- printf "%s-object-storage" (include "kartoteka.fullname" .) -}}
 {{- end -}}
 {{- end -}}

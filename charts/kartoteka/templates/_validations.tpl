@@ -210,12 +210,70 @@ ingress.tls names {{ . }}, which is none of ingress.hosts. Add it there, or remo
 {{- end -}}
 
 {{/*
+The record of this installation as JSON, under whatever name; nothing where there is none.
+*/}}
+{{- define "kartoteka.record" -}}
+{{- $name := printf "%s-install" (include "kartoteka.fullname" .) -}}
+{{- $record := dict -}}
+{{- range (lookup "v1" "ConfigMap" .Release.Namespace "" | default dict).items | default list -}}
+{{- $labels := .metadata.labels | default dict -}}
+{{- $ours := and (eq (index $labels "app.kubernetes.io/part-of" | toString) "kartoteka") (eq (index $labels "app.kubernetes.io/component" | toString) "install") -}}
+{{- if and $ours (eq (index $labels "app.kubernetes.io/instance" | toString) $.Release.Name) (or (not $record) (eq .metadata.name $name)) -}}
+{{- $record = . -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $record -}}
+{{- end -}}
+
+{{/*
+What tells that a store's data are still where the chart would look; call with (list $ "kafka" MODE).
+*/}}
+{{- define "kartoteka.dataRemain" -}}
+{{- $context := index . 0 -}}
+{{- $namespace := $context.Release.Namespace -}}
+{{- $name := include "kartoteka.fullname" $context -}}
+{{- if eq (index . 2) "builtin" -}}
+{{- if lookup "v1" "PersistentVolumeClaim" $namespace (printf "data-%s-%s-0" $name (index . 1 | kebabcase)) }}true{{ end -}}
+{{- else if $context.Capabilities.APIVersions.Has "kafka.strimzi.io/v1" -}}
+{{- if lookup "kafka.strimzi.io/v1" "Kafka" $namespace (include "kartoteka.kafka.strimziCluster" $context) }}true{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What a StatefulSet asks a disk for can never be changed; a message for each store that would. */}}
+{{- define "kartoteka.problems.storage" -}}
+{{- range $store := list "kafka" "qdrant" "objectStorage" }}
+{{- $values := index $.Values $store }}
+{{- if eq $values.mode "builtin" }}
+{{- $name := printf "%s-%s" (include "kartoteka.fullname" $) ($store | kebabcase) }}
+{{- range (dig "spec" "volumeClaimTemplates" list (lookup "apps/v1" "StatefulSet" $.Release.Namespace $name)) }}
+{{- $size := .spec.resources.requests.storage | toString }}
+{{- $class := .spec.storageClassName | default "" }}
+{{- $storage := $values.builtin.storage }}
+{{- if or (ne $class ($storage.storageClass | default "")) (ne (include "kartoteka.bytes" $size) (include "kartoteka.bytes" $storage.size)) }}
+{{ $store }}.builtin.storage was {{ $size }} of class "{{ $class }}" and cannot become {{ $storage.size }} of class "{{ $storage.storageClass }}" while its StatefulSet is there. Set it back; or give its claim data-{{ $name }}-0 the new size yourself, then kubectl -n {{ $.Release.Namespace }} delete sts {{ $name }} --cascade=orphan, which leaves pod and data, and upgrade. Another class is another disk: the data must be copied.
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/*
 What may not change while there are data. A store may be left for an external one, to which somebody
-has brought the data; back, or from one built-in kind to another, empty volumes would be mounted.
+has brought the data, and taken back as long as what it left is there; else, or from one built-in
+kind to another, empty volumes would be mounted.
 */}}
 {{- define "kartoteka.problems.changes" -}}
 {{- $name := printf "%s-install" (include "kartoteka.fullname" .) -}}
-{{- $record := (lookup "v1" "ConfigMap" .Release.Namespace $name | default dict).data | default dict -}}
+{{- $found := include "kartoteka.record" . | fromJson -}}
+{{- $record := $found.data | default dict -}}
+{{- with $found.metadata }}
+{{- $label := index .labels "app.kubernetes.io/name" }}
+{{- if ne .name $name }}
+The objects of {{ $.Release.Name }} were called {{ trimSuffix "-install" .name }} and cannot be called {{ trimSuffix "-install" $name }}: all would begin with empty volumes. Set fullnameOverride and nameOverride back. To begin anew without the old data, delete the ConfigMap {{ .name }} first.
+{{- else if ne $label (include "kartoteka.name" $) }}
+nameOverride was {{ $label }} and cannot become {{ include "kartoteka.name" $ }}: pods are selected by it. Set it back.
+{{- end }}
+{{- end }}
 {{- $now := include "kartoteka.installed" . | fromJson -}}
 {{- $anew := printf "To begin anew without the old data, delete the ConfigMap %s first." $name -}}
 {{- with index $record "kafka.jobPartitions" }}
@@ -232,7 +290,11 @@ qdrant.collection was {{ . }} and cannot become {{ index $now "qdrant.collection
 {{- $was := index $record (printf "%s.mode" .) }}
 {{- $is := index $now (printf "%s.mode" .) }}
 {{- if and $was (ne $was $is) (ne $is "external") }}
+{{- if ne $was "external" }}
 {{ . }}.mode was {{ $was }} and cannot become {{ $is }}: it would begin with empty volumes. Set it to {{ $was }}. {{ $anew }}
+{{- else if not (include "kartoteka.dataRemain" (list $ . $is)) }}
+{{ . }}.mode was external and cannot become {{ $is }}: nothing is left of what it held before, {{ if eq $is "strimzi" }}the Kafka {{ include "kartoteka.kafka.strimziCluster" $ }}{{ else }}the claim data-{{ include "kartoteka.fullname" $ }}-{{ kebabcase . }}-0{{ end }}, so that it would begin with empty volumes. Set it to external. {{ $anew }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- $was := index $record "objectStorage.url" }}

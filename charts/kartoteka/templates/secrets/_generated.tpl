@@ -1,6 +1,8 @@
 {{/*
-What the chart makes up itself, and keeps: a Secret that is in the cluster stays as it is, unless
-values say otherwise, and `helm uninstall` leaves it, as it leaves the volumes that it opens.
+What the chart makes up itself, and keeps: a Secret that is in the cluster stays as it is, and
+`helm uninstall` leaves it, as it leaves the volumes that it opens. It belongs to no revision, or a
+rollback would bring back old keys: a hook makes it where there is none, and nothing shows it again.
+What values give is in a Secret of another name, with the suffix -given, as any other object.
 
 `lookup` finds nothing in `helm template`, in client-side dry runs and in what renders so, as Argo CD
 does: there every sync would make new keys. Name your own Secrets there (auth, qdrant.apiKey,
@@ -11,7 +13,6 @@ run and remembered in the values.
 */}}
 {{- define "kartoteka.generated" -}}
 {{- if not (hasKey .Values "generatedSecrets") -}}
-{{- $name := include "kartoteka.fullname" . -}}
 {{- $made := dict
       "api-keys" (include "kartoteka.apiKeysData" (dict "context" . "found" (include "kartoteka.foundSecret" (list . "api-keys") | fromJson)) | fromJson)
       "qdrant" (include "kartoteka.qdrantData" (dict "context" . "found" (include "kartoteka.foundSecret" (list . "qdrant") | fromJson)) | fromJson)
@@ -32,17 +33,36 @@ run and remembered in the values.
 {{- toJson $clear -}}
 {{- end -}}
 
-{{/* A Secret that stays; call with (dict "context" $ "component" "qdrant" "data" (dict …)). */}}
-{{- define "kartoteka.keptSecret" -}}
+{{/*
+A Secret of the chart's; call with (dict "context" $ "component" "qdrant" "name" NAME), where the name
+tells which: nothing for none, and what was made is shown only as long as it is not there. The
+hook's annotations of an owner let Helm take it over all the same, should it ever be an object again.
+*/}}
+{{- define "kartoteka.ownSecret" -}}
+{{- $made := printf "%s-%s" (include "kartoteka.fullname" .context) .component -}}
+{{- $annotations := dict -}}
+{{- if eq .name $made -}}
+{{- $annotations = dict
+      "helm.sh/hook" "pre-install,pre-upgrade"
+      "helm.sh/hook-weight" "-10"
+      "helm.sh/resource-policy" "keep"
+      "meta.helm.sh/release-name" .context.Release.Name
+      "meta.helm.sh/release-namespace" .context.Release.Namespace
+-}}
+{{- end -}}
+{{- $there := and (eq .name $made) (lookup "v1" "Secret" .context.Release.Namespace .name) -}}
+{{- if and (has .name (list $made (printf "%s-given" $made))) (not $there) -}}
+{{- include "kartoteka.generated" .context -}}
 apiVersion: v1
 kind: Secret
 metadata:
-  {{- include "kartoteka.metadata" (dict "context" .context "component" .component "annotations" (dict "helm.sh/resource-policy" "keep")) | nindent 2 }}
+  {{- include "kartoteka.metadata" (merge (dict "annotations" $annotations) .) | nindent 2 }}
 type: Opaque
 data:
-  {{- range $key, $value := .data }}
+  {{- range $key, $value := index .context.Values "generatedSecrets" .component }}
   {{ $key }}: {{ $value | b64enc | quote }}
   {{- end }}
+{{- end -}}
 {{- end -}}
 
 {{/* Whoever changed keys.json in the cluster keeps the change: all is taken over as it is. */}}

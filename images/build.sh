@@ -65,6 +65,7 @@ for image in "$@"; do
         exit 2
     }
     echo "== ${IMAGE_PREFIX:-kartoteka}/$image:$tag"
-    "${build[@]}" "${arguments[@]}" "${more[@]}" -f "$file" \
+    # The bash of macOS takes an empty list for an unset one.
+    "${build[@]}" "${arguments[@]}" ${more[@]+"${more[@]}"} -f "$file" \
         -t "${IMAGE_PREFIX:-kartoteka}/$image:$tag" .
 done

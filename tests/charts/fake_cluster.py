@@ -23,7 +23,11 @@ _KINDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "apps/v1": {"deployments": "Deployment", "statefulsets": "StatefulSet"},
     "batch/v1": {"cronjobs": "CronJob", "jobs": "Job"},
-    "kafka.strimzi.io/v1": {"kafkanodepools": "KafkaNodePool", "kafkas": "Kafka"},
+    "kafka.strimzi.io/v1": {
+        "kafkanodepools": "KafkaNodePool",
+        "kafkas": "Kafka",
+        "kafkausers": "KafkaUser",
+    },
     "networking.k8s.io/v1": {"networkpolicies": "NetworkPolicy"},
     "policy/v1": {"poddisruptionbudgets": "PodDisruptionBudget"},
     "rbac.authorization.k8s.io/v1": {"rolebindings": "RoleBinding", "roles": "Role"},

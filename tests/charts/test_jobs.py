@@ -100,7 +100,8 @@ def test_runs_by_hand_have_a_pattern_that_never_runs_by_itself(render: Renderer)
 def test_topics_are_made_by_a_job_of_each_revision(render: Renderer) -> None:
     (job,) = of_kind(render({"topics": {"waitSeconds": 120}}), "Job")
     assert job["metadata"]["name"].endswith("-topics-1")
-    assert "annotations" not in job["metadata"]
+    annotations = job["metadata"]["annotations"]
+    assert annotations == {"argocd.argoproj.io/sync-options": "Force=true,Replace=true"}
     assert main_of(job["spec"])["args"] == ["provision", "--wait", "120"]
     assert job["spec"]["activeDeadlineSeconds"] > 120
     assert of_kind(render({"topics": {"provision": False}}), "Job") == []

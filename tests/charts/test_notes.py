@@ -18,7 +18,8 @@ def test_notes_tell_the_next_commands(render: Renderer, values: tuple[Values, ..
         "/rag/search",
         "create job reindex-now --from=cronjob/",
         "SCHEDULER_REINDEX_CABINETS=7",
-        "delete pvc,secret",
+        "delete pvc,secret,configmap",
+        "delete lease rag-kartoteka-scheduler",
     ):
         assert command in said
     assert "<no value>" not in said

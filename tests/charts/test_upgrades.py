@@ -175,6 +175,27 @@ def test_a_store_that_was_left_may_be_taken_back_while_its_disk_is_there(
     _upgraded(render, cluster)
 
 
+def test_strimzis_kafka_outlives_the_release_and_may_be_taken_back(
+    render: Renderer, cluster: FakeCluster
+) -> None:
+    copies = {"replicationFactor": 3, "minInsyncReplicas": 2}
+    strimzi = {"kafka": {"mode": "strimzi", "sasl": {"enabled": True}, **copies}, "crdCheck": False}
+    left = {"kafka": {"mode": "external", "external": {"bootstrapServers": "k:9092"}}}
+    first = _upgraded(render, cluster, strimzi)
+    kept = {
+        item["kind"]
+        for item in first
+        if item["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
+    }
+    assert {"Kafka", "KafkaNodePool", "KafkaUser"} <= kept
+
+    _upgraded(render, cluster, left)
+    _upgraded(render, cluster, strimzi)
+    _upgraded(render, cluster, left)
+    cluster.delete("rag-kartoteka")
+    assert "kafka.mode was external and cannot become" in _refusal(render, cluster, strimzi)
+
+
 def test_objects_are_not_renamed(render: Renderer, cluster: FakeCluster) -> None:
     _upgraded(render, cluster)
 

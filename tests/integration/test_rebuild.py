@@ -34,8 +34,7 @@ _BROKEN: Final = b"%PDF-1.7\nno page of it can be read"
 
 
 async def _rebuild(stack: Stack, *arguments: str) -> dict[str, Any]:
-    output = await stack.run(["embedder", "rebuild", *arguments])
-    summary: dict[str, Any] = json.loads(output.splitlines()[-1])
+    summary = await stack.figures(["embedder", "rebuild", *arguments])
     assert summary["ok"]
     return summary
 

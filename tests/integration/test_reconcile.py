@@ -1,7 +1,6 @@
 """``reconcile`` on the real stack: what Kafka loses is done all the same, what is wanted stays."""
 
 import asyncio
-import json
 import shutil
 import time
 from collections.abc import AsyncIterator
@@ -37,8 +36,7 @@ _EVENTS = (
 
 
 async def _reconcile(stack: Stack, *arguments: str) -> dict[str, Any]:
-    output = await stack.run(["embedder", "reconcile", "--grace", "0", *arguments])
-    summary: dict[str, Any] = json.loads(output.splitlines()[-1])
+    summary = await stack.figures(["embedder", "reconcile", "--grace", "0", *arguments])
     assert summary["ok"]
     return summary
 
@@ -117,7 +115,7 @@ async def test_a_record_whose_event_was_never_sent_is_sent_once(idle_stack: Stac
     record = await _write_record(stack, "unsent.txt", b"walnut unsent")
     waiting = await stack.client.accepted("waits.txt", b"walnut waits")
     # The default grace: it may be on its way. Then: it is behind an event that is older, or not.
-    early = json.loads((await stack.run(["embedder", "reconcile"])).splitlines()[-1])
+    early = await stack.figures(["embedder", "reconcile"])
     assert _sent(early) == 0
     assert early["left"]["young"] == 2
     assert (await _reconcile(stack))["mended"]["document_submitted"] == 1

@@ -90,12 +90,12 @@ MUTATIONS: Final = (
                 old="        while not await self._archive.create_record(record):\n"
                 "            record = await self.redraft(record)\n"
                 "        await self.publish(record, traceparent=traceparent)\n"
-                "        return Acceptance(record=record)",
+                "        return Acceptance(record=record, traceparent=traceparent)",
                 new="        async def later() -> None:\n"
                 "            await self._archive.create_record(record)\n"
                 "            await self.publish(record, traceparent=traceparent)\n"
                 "        self._later = __import__('asyncio').create_task(later())\n"
-                "        return Acceptance(record=record)",
+                "        return Acceptance(record=record, traceparent=traceparent)",
             ),
         ),
         faults={"kill api": 1},

@@ -234,7 +234,7 @@ async def _reconcile(plan: RunPlan, plant: Plant, parts: _Parts) -> str:
     parts.book.ledger.note("reconcile", text=said[-2000:])
     await asyncio.sleep(2)
     await parts.watch.all_ended(within=_END_SECONDS, quiet=plan.quiet_seconds)
-    return said.strip().splitlines()[-1] if said.strip() else ""
+    return next((line for line in said.splitlines() if line.startswith("{")), "")
 
 
 async def _check(

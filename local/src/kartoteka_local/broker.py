@@ -9,7 +9,7 @@ from kartoteka_local.diagnosis import damage_advice
 from kartoteka_local.errors import StackError
 from kartoteka_local.home import Home
 from kartoteka_local.kafka_indexes import damaged_indexes
-from kartoteka_local.kraft import JVM, new_cluster_id, server_properties
+from kartoteka_local.kraft import java_options, new_cluster_id, server_properties
 
 __all__ = ["Broker"]
 
@@ -103,7 +103,7 @@ class Broker:
             raise StackError(f"Kafka's data folder could not be formatted:\n{tail}")
 
     def _java(self, main: str) -> tuple[str, ...]:
-        return (self.java, *JVM, "-cp", f"{self.lib}/*", main)
+        return (self.java, *java_options(self.lib), main)
 
     @property
     def _config(self) -> Path:

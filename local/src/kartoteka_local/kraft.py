@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-__all__ = ["JVM", "new_cluster_id", "server_properties"]
+__all__ = ["CLASSES", "JVM", "java_options", "new_cluster_id", "server_properties"]
 
 JVM: Final = (
     "-Xms128m",
@@ -22,6 +22,9 @@ JVM: Final = (
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
 )
 """Options of the Java machine."""
+
+CLASSES: Final = "classes.jsa"
+"""Beside the folder of jars: their classes as set-up recorded them, for starts in half the time."""
 
 _PROPERTIES: Final[Mapping[str, str]] = {
     "process.roles": "broker,controller",
@@ -45,6 +48,16 @@ _PROPERTIES: Final[Mapping[str, str]] = {
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
 }
+
+
+def java_options(lib: Path) -> tuple[str, ...]:
+    """Return the options of a Java machine that runs what lies in a folder of jars.
+
+    An archive of classes that does not fit this Java or these jars is left out by Java itself.
+    """
+    archive = lib.with_name(CLASSES)
+    shared = (f"-XX:SharedArchiveFile={archive}",) if archive.exists() else ()
+    return (*JVM, *shared, "-cp", f"{lib}/*")
 
 
 def new_cluster_id() -> str:

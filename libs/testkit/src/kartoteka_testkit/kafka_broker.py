@@ -13,7 +13,7 @@ from typing import Final
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from kartoteka_local.kraft import JVM, new_cluster_id, server_properties
+from kartoteka_local.kraft import java_options, new_cluster_id, server_properties
 from kartoteka_runtime.kafka import KafkaSettings
 from kartoteka_testkit.ports import free_ports
 from kartoteka_testkit.process import ServerProcess
@@ -22,6 +22,12 @@ __all__ = ["KafkaBroker", "kafka_jars", "running_broker"]
 
 # Kill tests want sessions that end soon.
 _SHORT_SESSIONS: Final = {"group.min.session.timeout.ms": "1000"}
+
+_FORMATTED: dict[tuple[str, ...], dict[str, bytes]] = {}
+"""Files of a formatted folder, by the arguments of the format, for later brokers of this process.
+
+Formatting takes a Java machine of its own; brokers of tests never meet, so they may share an id.
+"""
 
 
 def kafka_jars() -> Path:
@@ -175,13 +181,19 @@ class KafkaBroker:
         java = shutil.which("java")
         if java is None:
             raise RuntimeError("no java on PATH: install a JRE 17 or later")
-        return [java, *JVM, "-cp", f"{self._jars}/*"]
+        return [java, *java_options(self._jars)]
 
     def _prepare(self) -> None:
         data = self.folder / "data"
         if (data / "meta.properties").exists():
             return
         self._config.write_text(self._configuration(data))
+        known = _FORMATTED.get(self._format_arguments)
+        if known is not None:
+            data.mkdir()
+            for name, content in known.items():
+                (data / name).write_bytes(content)
+            return
         command = [*self._java(), "kafka.tools.StorageTool", "format"]
         done = subprocess.run(
             [*command, "-t", new_cluster_id(), *self._format_arguments, "-c", str(self._config)],
@@ -191,6 +203,8 @@ class KafkaBroker:
         )
         if done.returncode != 0:
             raise RuntimeError(f"Kafka's storage could not be formatted: {done.stderr[-2000:]}")
+        files = {file.name: file.read_bytes() for file in data.iterdir() if file.is_file()}
+        _FORMATTED[self._format_arguments] = files
 
     def _configuration(self, data: Path) -> str:
         return server_properties(

@@ -1,6 +1,7 @@
 """The whole system as processes: real broker, embedded Qdrant, services by their entry points."""
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -231,6 +232,17 @@ class Stack:
         """Make an API key with arguments of ``keys create``; the replicas see it within seconds."""
         created = await self.run(["ingest_api", "keys", "create", *arguments])
         return next(word for word in created.split() if word.startswith("ktk_"))
+
+    async def figures(self, arguments: list[str]) -> dict[str, Any]:
+        """Run a module that prints its figures as a line of JSON, between the lines of its log.
+
+        Raises:
+            RuntimeError: it ended with an error.
+        """
+        output = await self.run(arguments)
+        line = next(line for line in reversed(output.splitlines()) if line.startswith("{"))
+        found: dict[str, Any] = json.loads(line)
+        return found
 
     async def _first_key(self) -> str:
         """Return a key for everything; made once in a process of tests, since it takes a second."""

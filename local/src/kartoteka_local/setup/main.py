@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kartoteka_local.setup.java import JDK, MAVEN, find_java, find_maven
+from kartoteka_local.setup.kafka_classes import KafkaClasses
 from kartoteka_local.setup.kafka_jars import KafkaJars
 from kartoteka_local.setup.model import Model
 from kartoteka_local.setup.progress import Progress, SetupError
@@ -68,6 +69,8 @@ def set_up(settings: SetupSettings, progress: Progress, *, for_tests: bool) -> N
     if maven is not None:
         with progress.step("Fetching Apache Kafka's jars by Maven (about 45 MB)"):
             _jars(settings).fetch(maven, progress)
+    if needs_kafka:
+        _record_classes(settings, progress)
     model = Model(
         cache=settings.home / "models",
         python=python.python,
@@ -88,6 +91,18 @@ def _java_and_maven(settings: SetupSettings, progress: Progress) -> str | None:
         if find_java(settings.java_home) is None:
             raise SetupError("Java 17 or newer is still not found: set JAVA_HOME to where it is.")
     return None if jars_ready else find_maven()
+
+
+def _record_classes(settings: SetupSettings, progress: Progress) -> None:
+    java = find_java(settings.java_home)
+    if java is None:
+        return
+    classes = KafkaClasses(lib=_jars(settings).lib, java=java)
+    if classes.ready():
+        return
+    with progress.step("Recording Kafka's classes, so that it starts faster"):
+        if not classes.record():
+            progress.say("    this Java cannot; Kafka starts as it is")
 
 
 def _lock_kafka(settings: SetupSettings, progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import sys
 import time
@@ -241,7 +242,7 @@ class Scenario:
 
     async def upgrade_and_back(self) -> dict[str, Any]:
         """A changed value arrives and goes again; secrets and documents stay."""
-        before = await self.key()
+        before, keys = await self.key(), await self._keys_edited()
         level = {"log": {"level": "debug", "format": "json"}}
         await self.release.upgrade(self.release.values | level)
         _must(await self._log_level() == "debug", "the value did not arrive")
@@ -249,10 +250,20 @@ class Scenario:
         await self.release.rollback()
         _must(await self._log_level() == "info", "the rollback did not arrive")
         _must(await self.key() == before, "the rollback made another key")
+        kept = await self.release.secret(f"{self.name}-api-keys", "keys.json")
+        _must(kept == keys, "the rollback took back what an operator changed in the keys")
         async with Api.open(self.url, before) as api:
             hits = await api.hits(_CABINET, _LIGHTHOUSE)
             _must(hits[0]["external_id"] == "lighthouse.pdf", str(hits))
         return {"key": "the same", "documents": "still there"}
+
+    async def _keys_edited(self) -> str:
+        """Change the file of keys as an operator does; it means the same. Returns what it is."""
+        name = f"{self.name}-api-keys"
+        keys = await self.release.secret(name, "keys.json") + "\n"
+        patch = json.dumps({"stringData": {"keys.json": keys}})
+        await self.kubectl("patch", "secret", name, "--type=merge", "-p", patch)
+        return keys
 
     async def _log_level(self) -> str:
         found = await self.kubectl.get("deployment", f"{self.name}-ingest-api")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Any, Final, TypeVar
@@ -45,10 +45,15 @@ _OWNER: Final[ContextVar["Process | None"]] = ContextVar("owner", default=None)
 
 
 def owned_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> "asyncio.Task[Any]":
-    """Make a task that ends with the process that made it. A task factory."""
+    """Make a task that ends with the process that made it. A task factory.
+
+    A task may be given a context of its own, which knows of no process: it is told.
+    """
+    context: Context | None = options.get("context")
+    owner = _OWNER.get() if context is None else context.get(_OWNER) or _OWNER.get()
+    if context is not None:
+        context.run(_OWNER.set, owner)
     task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, **options)
-    context = options.get("context")
-    owner = _OWNER.get() if context is None else context.get(_OWNER)
     if owner is not None:
         owner.tasks.append(task)
     return task

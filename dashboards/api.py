@@ -6,7 +6,22 @@ from dashboards.page import Page, Row
 from dashboards.panel import Graph, Query, Unit
 from dashboards.promql import each, quantile, rate, ratio
 
-__all__ = ["PAGE"]
+__all__ = ["PAGE", "SEARCH"]
+
+SEARCH: Final = Graph(
+    title="Search",
+    description="Seconds that searches take.",
+    unit=Unit.SECONDS,
+    queries=[
+        Query(
+            quantile(share, "http_request_seconds", route="/rag/search"),
+            f"p{share:.0%}",
+        )
+        for share in (0.5, 0.95, 0.99)
+    ],
+    warn=1,
+)
+"""How long searches take: on this page and on the overview."""
 
 _REQUESTS: Final = Row(
     title="Requests, errors, durations",
@@ -51,19 +66,7 @@ _REQUESTS: Final = Row(
             unit=Unit.SECONDS,
             queries=[Query(quantile(0.95, "http_request_seconds", "route"), "{{route}}")],
         ),
-        Graph(
-            title="Search",
-            description="Seconds that searches take.",
-            unit=Unit.SECONDS,
-            queries=[
-                Query(
-                    quantile(share, "http_request_seconds", route="/rag/search"),
-                    f"p{share:.0%}",
-                )
-                for share in (0.5, 0.95, 0.99)
-            ],
-            warn=1,
-        ),
+        SEARCH,
         Graph(
             title="In flight",
             description="Requests and uploads under way, by replica.",

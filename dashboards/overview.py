@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from dashboards.api import SEARCH
 from dashboards.page import Page, Row
 from dashboards.panel import Graph, Query, Stat, Unit
 from dashboards.promql import each, events, quantile, rate, ratio
@@ -182,19 +183,7 @@ _CALLERS: Final = Row(
                 for n in (2, 4, 5)
             ],
         ),
-        Graph(
-            title="Search",
-            description="Seconds that searches take.",
-            unit=Unit.SECONDS,
-            queries=[
-                Query(
-                    quantile(share, "http_request_seconds", route="/rag/search"),
-                    f"p{share:.0%}",
-                )
-                for share in (0.5, 0.95, 0.99)
-            ],
-            warn=1,
-        ),
+        SEARCH,
         Stat(
             title="Failed in this range",
             description="Dead letters written within the shown range, by reason.",
